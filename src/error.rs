@@ -1,0 +1,55 @@
+//! The library's one error type. A message says what is wrong, where, and what to do about it.
+
+use std::path::{Path, PathBuf};
+
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    /// Tensors that do not fit an operation: which one, what it expected, what came.
+    #[error("{op}: expected {expected}, got {got}")]
+    Shape { op: &'static str, expected: String, got: String },
+    /// A derivative that an operation does not have.
+    #[error("{op}: {what}")]
+    Autograd { op: &'static str, what: String },
+    /// A setting out of range or a combination that cannot work.
+    #[error("{0}")]
+    Config(String),
+    /// A file whose content is not what it should be.
+    #[error("{}: {what}", path.display())]
+    Format { path: PathBuf, what: String },
+    /// A file that cannot be read or written.
+    #[error("{}: cannot {action}", path.display())]
+    Io { path: PathBuf, action: &'static str, source: std::io::Error },
+    /// Data that was not found where it was looked for.
+    #[error("{0}")]
+    NotFound(String),
+    /// A training that cannot go on.
+    #[error("step {step}: {what}")]
+    Training { step: u64, what: String },
+}
+
+pub type Result<T> = std::result::Result<T, Error>;
+
+impl Error {
+    pub fn shape(op: &'static str, expected: impl Into<String>, got: impl std::fmt::Debug) -> Self {
+        Error::Shape { op, expected: expected.into(), got: format!("{got:?}") }
+    }
+
+    pub fn config(what: impl Into<String>) -> Self {
+        Error::Config(what.into())
+    }
+
+    pub fn format(path: impl AsRef<Path>, what: impl Into<String>) -> Self {
+        Error::Format { path: path.as_ref().to_path_buf(), what: what.into() }
+    }
+}
+
+/// Attaches the path and the action to an I/O error: `fs::read(p).at(p, "read")?`.
+pub trait IoContext<T> {
+    fn at(self, path: impl AsRef<Path>, action: &'static str) -> Result<T>;
+}
+
+impl<T> IoContext<T> for std::io::Result<T> {
+    fn at(self, path: impl AsRef<Path>, action: &'static str) -> Result<T> {
+        self.map_err(|source| Error::Io { path: path.as_ref().to_path_buf(), action, source })
+    }
+}

@@ -1,0 +1,8 @@
+//! Denoising diffusion GANs: a small engine that trains, samples and measures them.
+//!
+//! The modules, from the top of the stack to the bottom. A module uses only what stands below it.
+
+pub mod backend;
+pub mod error;
+
+pub use error::{Error, Result};
