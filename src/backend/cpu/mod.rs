@@ -1,1 +1,36 @@
 //! The CPU: every operation in f32 (fast) and in f64 (plain loops, the oracle for gradient checks).
+
+mod buffer;
+mod float;
+
+pub use buffer::Buffer;
+pub use float::Float;
+pub(crate) use float::by_float;
+
+use super::DType;
+
+/// The numbers of one tensor in the computer's memory.
+pub enum Storage {
+    F32(Buffer<f32>),
+    F64(Buffer<f64>),
+}
+
+impl Storage {
+    pub fn dtype(&self) -> DType {
+        match self {
+            Storage::F32(_) => DType::F32,
+            Storage::F64(_) => DType::F64,
+        }
+    }
+
+    pub fn len(&self) -> usize {
+        match self {
+            Storage::F32(b) => b.len(),
+            Storage::F64(b) => b.len(),
+        }
+    }
+
+    pub fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+}
