@@ -2,6 +2,7 @@
 
 mod buffer;
 mod float;
+pub mod simd;
 
 pub use buffer::Buffer;
 pub use float::Float;
