@@ -2,6 +2,9 @@
 //!
 //! The modules, from the top of the stack to the bottom. A module uses only what stands below it.
 
+pub mod ops;
+pub mod autograd;
+pub mod tensor;
 pub mod backend;
 pub mod error;
 

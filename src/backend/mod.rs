@@ -52,6 +52,13 @@ impl Storage {
     pub fn is_empty(&self) -> bool {
         self.len() == 0
     }
+
+    /// A copy of the numbers on the same device.
+    pub fn duplicate(&self) -> Storage {
+        match self {
+            Storage::Cpu(s) => Storage::Cpu(s.clone()),
+        }
+    }
 }
 
 /// What a kernel of the CPU takes for an argument that `dispatch!` was given.

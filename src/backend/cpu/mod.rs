@@ -1,16 +1,22 @@
 //! The CPU: every operation in f32 (fast) and in f64 (plain loops, the oracle for gradient checks).
 
 mod buffer;
+pub mod fill;
 mod float;
+mod map;
+pub mod random;
+pub mod scale_add;
 pub mod simd;
 
 pub use buffer::Buffer;
 pub use float::Float;
 pub(crate) use float::by_float;
+pub(crate) use map::{map, map2};
 
 use super::DType;
 
 /// The numbers of one tensor in the computer's memory.
+#[derive(Clone)]
 pub enum Storage {
     F32(Buffer<f32>),
     F64(Buffer<f64>),

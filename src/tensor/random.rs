@@ -1,0 +1,27 @@
+//! Random tensors. Randomness is an argument: the same key gives the same numbers on every device and with any
+//! number of threads.
+
+use super::{DType, Device, Key, Tensor};
+use crate::backend::dispatch;
+
+/// Standard normal numbers; element i is position i of the sequence `key`.
+pub fn normal(shape: impl Into<Vec<usize>>, key: Key, dtype: DType, device: &Device) -> Tensor {
+    let shape = shape.into();
+    let len = shape.iter().product();
+    Tensor::new(dispatch!(device, random::normal(; len, key, dtype)), shape)
+}
+
+/// Uniform numbers in (0, 1]; element i is position i of the sequence `key`.
+pub fn uniform(shape: impl Into<Vec<usize>>, key: Key, dtype: DType, device: &Device) -> Tensor {
+    let shape = shape.into();
+    let len = shape.iter().product();
+    Tensor::new(dispatch!(device, random::uniform(; len, key, dtype)), shape)
+}
+
+/// A stream number from what the numbers are for and where in the run they are used: FNV-1a of the name, then of
+/// the counter, so that different purposes and steps draw from different sequences.
+pub fn stream(purpose: &str, counter: u64) -> u64 {
+    let fnv = |hash: u64, byte: u8| (hash ^ byte as u64).wrapping_mul(0x0000_0100_0000_01B3);
+    let hash = purpose.bytes().fold(0xCBF2_9CE4_8422_2325, fnv);
+    counter.to_le_bytes().into_iter().fold(hash, fnv)
+}
