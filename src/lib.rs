@@ -6,6 +6,9 @@ pub mod ops;
 pub mod autograd;
 pub mod tensor;
 pub mod backend;
+pub mod data;
 pub mod error;
+pub mod fsutil;
+pub mod sample;
 
 pub use error::{Error, Result};

@@ -1,0 +1,134 @@
+//! Data sets: labelled pictures by index, and the loader that turns them into shuffled batches.
+
+pub mod digits;
+pub mod idx;
+pub mod loader;
+pub mod mnist;
+pub mod rng;
+
+pub use digits::Digits;
+pub use loader::{Batch, Loader, LoaderOptions};
+pub use mnist::{Mnist, StackMnist};
+
+use crate::error::{Error, Result};
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+/// The size of one picture, [H, W, C].
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct ImageShape {
+    pub height: usize,
+    pub width: usize,
+    pub channels: usize,
+}
+
+impl ImageShape {
+    /// Numbers in one picture: H * W * C.
+    pub fn len(self) -> usize {
+        self.height * self.width * self.channels
+    }
+
+    pub fn is_empty(self) -> bool {
+        self.len() == 0
+    }
+}
+
+/// Labelled pictures of one shape, read by index from any thread. The same index always gives the same picture.
+pub trait Dataset: Send + Sync {
+    /// The name by which [`open`] finds it.
+    fn name(&self) -> &str;
+
+    /// Where the pictures come from, for people to read.
+    fn origin(&self) -> String;
+
+    fn len(&self) -> usize;
+
+    fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+
+    fn shape(&self) -> ImageShape;
+
+    /// Labels are 0 .. classes.
+    fn classes(&self) -> usize;
+
+    fn label(&self, index: usize) -> u32;
+
+    /// Writes picture `index` as [H, W, C] in [-1, 1] into `out`, which has exactly `shape().len()` numbers.
+    ///
+    /// Errors: a picture that cannot be read or decoded.
+    fn image(&self, index: usize, out: &mut [f32]) -> Result<()>;
+}
+
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Split {
+    #[default]
+    Train,
+    Test,
+}
+
+/// Which data set, and where to look for its files.
+#[derive(Clone, Debug, Default)]
+pub struct DataSpec {
+    /// One of [`NAMES`].
+    pub name: String,
+    /// The folder of `--data-dir`: looked at before `$DDGAN_DATA` and `./data`.
+    pub data_dir: Option<PathBuf>,
+    pub split: Split,
+    /// Seeds what is random in the set itself: which digits are stacked, how digits are drawn. It is not the run's
+    /// seed, so that runs with different seeds see the same pictures.
+    pub seed: u64,
+}
+
+pub const NAMES: [&str; 3] = ["digits", "mnist", "stackmnist"];
+
+/// Opens a data set by name.
+///
+/// Errors: an unknown name; files that are not found (lists where it looked, and how to get them) or not valid.
+pub fn open(spec: &DataSpec) -> Result<Arc<dyn Dataset>> {
+    let mnist = || Mnist::open(&search_folders(spec.data_dir.as_deref())?, spec.split);
+    Ok(match spec.name.as_str() {
+        "digits" => Arc::new(Digits::new(spec.split, spec.seed)),
+        "mnist" => Arc::new(mnist()?),
+        "stackmnist" => Arc::new(StackMnist::new(mnist()?, spec.seed)),
+        other => {
+            return Err(Error::config(format!("unknown data set `{other}`; there are: {}", NAMES.join(", "))));
+        }
+    })
+}
+
+/// The folders that hold data sets, in the order in which they are searched.
+fn search_folders(data_dir: Option<&Path>) -> Result<Vec<PathBuf>> {
+    // A mistyped folder must not silently mean another one.
+    if let Some(dir) = data_dir.filter(|dir| !dir.is_dir()) {
+        return Err(Error::NotFound(format!("--data-dir {}: there is no such folder", dir.display())));
+    }
+    let from_environment = std::env::var_os("DDGAN_DATA").filter(|v| !v.is_empty()).map(PathBuf::from);
+    let folders = data_dir.map(Path::to_path_buf).into_iter().chain(from_environment);
+    Ok(folders.chain([PathBuf::from("data")]).collect())
+}
+
+/// Side of the grey pictures of MNIST, and of those that are drawn like them.
+const SIDE: usize = 28;
+/// Zero-padded so that the networks can halve them.
+const PADDED: usize = 32;
+
+/// Writes a 28x28 grey picture into one channel of a 32x32 one. The padding is black before the bytes are scaled, so
+/// the border becomes -1.
+fn pad_and_scale(pixels: &[u8], out: &mut [f32], channel: usize, channels: usize) {
+    const MARGIN: usize = (PADDED - SIDE) / 2;
+    assert_eq!((pixels.len(), out.len()), (SIDE * SIDE, PADDED * PADDED * channels));
+    out.iter_mut().skip(channel).step_by(channels).for_each(|x| *x = -1.0);
+    for (y, row) in pixels.chunks_exact(SIDE).enumerate() {
+        let start = ((y + MARGIN) * PADDED + MARGIN) * channels + channel;
+        for (x, &byte) in out[start..].iter_mut().step_by(channels).zip(row) {
+            *x = byte_to_unit(byte);
+        }
+    }
+}
+
+/// 0 ..= 255 to [-1, 1].
+#[inline]
+pub fn byte_to_unit(byte: u8) -> f32 {
+    f32::from(byte) / 127.5 - 1.0
+}

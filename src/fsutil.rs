@@ -1,0 +1,77 @@
+//! Files that are either whole or not there.
+
+use crate::error::{IoContext, Result};
+use std::ffi::OsString;
+use std::fs::{self, File};
+use std::io::{self, BufWriter, Write};
+use std::path::{Path, PathBuf};
+
+/// Writes a file so that `path` always holds the old content or the whole new one, also when the program is killed
+/// or the machine loses power in between: fills `.NAME.tmp` beside it, flushes it to the disk, renames it.
+///
+/// The writer can also seek. The temporary name is fixed, so that what a killed program left behind is overwritten
+/// by the next write and never piles up; hence one writer for a path at a time.
+///
+/// Errors: whatever `fill` or the disk reports, with the path; the temporary file is removed then.
+pub fn write_atomic(path: impl AsRef<Path>, fill: impl FnOnce(&mut BufWriter<File>) -> io::Result<()>) -> Result<()> {
+    let path = path.as_ref();
+    let temporary = temporary_beside(path).at(path, "write")?;
+    let written = (|| {
+        let mut writer = BufWriter::with_capacity(1 << 16, File::create(&temporary)?);
+        fill(&mut writer)?;
+        writer.flush()?;
+        writer.get_ref().sync_all()?;
+        fs::rename(&temporary, path)
+    })();
+    if written.is_err() {
+        let _ = fs::remove_file(&temporary);
+    }
+    written.at(path, "write")?;
+    sync_parent(path).at(path, "write")
+}
+
+fn temporary_beside(path: &Path) -> io::Result<PathBuf> {
+    let file = path.file_name().ok_or_else(|| io::Error::other("the path names no file"))?;
+    let mut name = OsString::from(".");
+    name.push(file);
+    name.push(".tmp");
+    Ok(path.with_file_name(name))
+}
+
+/// The rename itself is safe only once the folder is on the disk; Windows cannot open folders and does not need it.
+fn sync_parent(path: &Path) -> io::Result<()> {
+    if cfg!(unix) {
+        let parent = path.parent().filter(|p| !p.as_os_str().is_empty()).unwrap_or(Path::new("."));
+        File::open(parent)?.sync_all()?;
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_failed_write_leaves_the_old_file_and_nothing_else() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("state");
+        write_atomic(&path, |w| w.write_all(b"old")).unwrap();
+        let failed = write_atomic(&path, |w| {
+            w.write_all(b"half of the new")?;
+            Err(io::Error::other("the disk is full"))
+        });
+        assert!(failed.unwrap_err().to_string().contains("state: cannot write"));
+        assert_eq!(fs::read(&path).unwrap(), b"old");
+        write_atomic(&path, |w| w.write_all(b"new")).unwrap();
+        assert_eq!(fs::read(&path).unwrap(), b"new");
+        assert_eq!(fs::read_dir(dir.path()).unwrap().count(), 1);
+    }
+
+    #[test]
+    fn a_folder_that_is_missing_is_an_error_that_names_the_file() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("no/such/folder/x.png");
+        let error = write_atomic(&path, |w| w.write_all(b"x")).unwrap_err();
+        assert!(error.to_string().contains("x.png"), "{error}");
+    }
+}

@@ -1,0 +1,5 @@
+//! From noise to pictures, and from pictures to files.
+
+pub mod grid;
+
+pub use grid::Pictures;
