@@ -2,13 +2,13 @@
 //!
 //! The modules, from the top of the stack to the bottom. A module uses only what stands below it.
 
+pub mod sample;
+pub mod data;
 pub mod ops;
 pub mod autograd;
 pub mod tensor;
 pub mod backend;
-pub mod data;
-pub mod error;
 pub mod fsutil;
-pub mod sample;
+pub mod error;
 
 pub use error::{Error, Result};
