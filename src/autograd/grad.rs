@@ -64,10 +64,8 @@ fn nodes_that_lead_to(targets: &HashSet<u64>, root: &Arc<Node>) -> BTreeMap<u64,
     let mut reachable: BTreeMap<u64, Arc<Node>> = BTreeMap::new();
     let mut stack = vec![root.clone()];
     while let Some(node) = stack.pop() {
-        if !reachable.contains_key(&node.id) {
-            stack.extend(node.parents.iter().flatten().cloned());
-            reachable.insert(node.id, node);
-        }
+        stack.extend(node.parents.iter().flatten().filter(|p| !reachable.contains_key(&p.id)).cloned());
+        reachable.insert(node.id, node);
     }
     // Ascending ids: parents are decided before the nodes made from them.
     let mut leads = BTreeMap::new();

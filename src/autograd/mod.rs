@@ -16,6 +16,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
 
 use crate::Result;
+use crate::backend::Storage;
 use crate::tensor::{DType, Device, Tensor};
 
 /// Gradients of an operation's inputs from the gradient of its output. `wanted[i]` tells whether anyone needs input
@@ -114,6 +115,10 @@ impl Var {
 
     pub fn value(&self) -> &Tensor {
         &self.value
+    }
+
+    pub(crate) fn storage(&self) -> &Storage {
+        self.value.storage()
     }
 
     pub fn into_value(self) -> Tensor {

@@ -1,6 +1,7 @@
 //! Where numbers live and are worked on: devices, their memory, and one kernel a file.
 
 pub mod cpu;
+pub mod params;
 pub mod philox;
 
 /// The type of a tensor's numbers.

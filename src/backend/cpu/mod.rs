@@ -1,12 +1,31 @@
 //! The CPU: every operation in f32 (fast) and in f64 (plain loops, the oracle for gradient checks).
 
+pub mod adam;
+pub mod affine;
+pub mod attention;
 mod buffer;
+pub mod concat;
+pub mod conv2d;
 pub mod fill;
 mod float;
+pub mod forward_noise;
+pub mod group_norm;
+pub mod leaky_relu;
 mod map;
+pub mod matmul;
+pub mod mul;
+mod naive;
+pub mod posterior_sample;
+pub mod power;
 pub mod random;
+pub mod resample;
 pub mod scale_add;
+pub mod scale_samples;
+pub mod silu;
 pub mod simd;
+pub mod softplus;
+pub mod sum;
+pub mod tanh;
 
 pub use buffer::Buffer;
 pub use float::Float;

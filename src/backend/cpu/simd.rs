@@ -251,6 +251,33 @@ macro_rules! simd_fn {
 }
 pub(crate) use simd_fn;
 
+/// Runs a closure compiled for the machine's best instruction set: for generic loops that [`simd_fn!`] cannot name.
+/// Mark the closure, and what it calls, `#[inline(always)]`; only what is inlined here is vectorised.
+#[inline]
+pub fn vectorize<R>(f: impl FnOnce() -> R) -> R {
+    #[cfg(target_arch = "x86_64")]
+    {
+        #[target_feature(enable = "avx512f,avx512bw,avx512dq,avx512vl,avx2,fma")]
+        unsafe fn avx512<R>(f: impl FnOnce() -> R) -> R {
+            f()
+        }
+        #[target_feature(enable = "avx2,fma")]
+        unsafe fn avx2<R>(f: impl FnOnce() -> R) -> R {
+            f()
+        }
+        let isa = isa();
+        // SAFETY: an `Isa` is the proof that the machine has the set.
+        unsafe {
+            if isa.is_avx512() {
+                return avx512(f);
+            } else if isa.is_avx2() {
+                return avx2(f);
+            }
+        }
+    }
+    f()
+}
+
 #[cfg(target_arch = "x86_64")]
 impl Isa {
     #[inline(always)]

@@ -1,0 +1,64 @@
+//! One Adam step of one tensor, and its moving average, in one pass: see `ops/adam.rs` for the formulas.
+
+use super::simd::vectorize;
+use super::{Float, Storage, by_float};
+use crate::backend::params::Adam;
+use rayon::prelude::*;
+
+const CHUNK: usize = 1 << 14;
+
+/// Writes `param`, the moments `m` and `v`, and `ema` if there is one.
+pub fn step(
+    param: &mut Storage,
+    m: &mut Storage,
+    v: &mut Storage,
+    ema: Option<&mut Storage>,
+    grad: &Storage,
+    p: &Adam,
+) {
+    by_float!(param.dtype(), T => {
+        let grad = T::slice(grad);
+        let chunks = T::slice_mut(param)
+            .par_chunks_mut(CHUNK)
+            .zip(T::slice_mut(m).par_chunks_mut(CHUNK))
+            .zip(T::slice_mut(v).par_chunks_mut(CHUNK))
+            .zip(grad.par_chunks(CHUNK));
+        match ema {
+            None => chunks.for_each(|(((w, m), v), g)| adam(w, m, v, g, p)),
+            Some(ema) => chunks.zip(T::slice_mut(ema).par_chunks_mut(CHUNK)).for_each(|((((w, m), v), g), ema)| {
+                adam(w, m, v, g, p);
+                average(ema, w, p.ema_decay);
+            }),
+        }
+    })
+}
+
+fn adam<T: Float>(w: &mut [T], m: &mut [T], v: &mut [T], g: &[T], p: &Adam) {
+    let [beta1, beta2] = [p.beta1, p.beta2].map(T::of);
+    let [rest1, rest2] = [1.0 - p.beta1, 1.0 - p.beta2].map(T::of);
+    let step_size = T::of(p.lr / (1.0 - p.beta1.powi(p.step as i32)));
+    let root = T::of((1.0 - p.beta2.powi(p.step as i32)).sqrt());
+    let eps = T::of(p.eps);
+    vectorize(
+        #[inline(always)]
+        || {
+            for (((w, m), v), &g) in w.iter_mut().zip(m).zip(v).zip(g) {
+                *m = beta1 * *m + rest1 * g;
+                *v = beta2 * *v + rest2 * g * g;
+                *w -= step_size * *m / (v.sqrt() / root + eps);
+            }
+        },
+    )
+}
+
+fn average<T: Float>(ema: &mut [T], w: &[T], decay: f64) {
+    let (decay, rest) = (T::of(decay), T::of(1.0 - decay));
+    vectorize(
+        #[inline(always)]
+        || {
+            for (ema, &w) in ema.iter_mut().zip(w) {
+                *ema = decay * *ema + rest * w;
+            }
+        },
+    )
+}

@@ -1,0 +1,24 @@
+//! One draw from the Gaussian posterior q(x_t | x_{t+1}, x_0) in one pass: see `ops/posterior_sample.rs`.
+
+use super::map::for_chunks;
+use super::{Buffer, Float, Storage, by_float};
+
+/// a x_0 + b x_{t+1} + s noise, with coefficients [a, b, s] of one number a sample. Where s is 0 the noise is not read.
+pub fn forward(x0: &Storage, x_t1: &Storage, noise: &Storage, coefficients: &[Vec<f64>; 3]) -> Storage {
+    by_float!(x0.dtype(), T => {
+        let (x0, x_t1, noise) = (T::slice(x0), T::slice(x_t1), T::slice(noise));
+        let size = x0.len() / coefficients[0].len();
+        let mut out = Buffer::<T>::scratch(x0.len());
+        for_chunks(&mut out, size, |n, out| {
+            let [a, b, s] = [0, 1, 2].map(|i| T::of(coefficients[i][n]));
+            let at = n * size..(n + 1) * size;
+            let means = x0[at.clone()].iter().zip(&x_t1[at.clone()]).map(|(&x0, &x_t1)| a * x0 + b * x_t1);
+            if s == T::ZERO {
+                out.iter_mut().zip(means).for_each(|(o, mean)| *o = mean);
+            } else {
+                out.iter_mut().zip(means).zip(&noise[at]).for_each(|((o, mean), &noise)| *o = mean + s * noise);
+            }
+        });
+        T::store(out)
+    })
+}

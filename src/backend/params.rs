@@ -1,0 +1,195 @@
+//! Shapes and numbers that an operation's kernels take, the same struct on the CPU and on the GPU.
+//!
+//! Dimension letters: N batch, C channels in, K channels out, H W input, P Q output, R S filter.
+
+/// A 2-D convolution: x [N,H,W,C], w [K,R,S,C], y [N,P,Q,K].
+///
+/// y[n,p,q,k] = sum over r,s,c of x[n, p stride + r - top, q stride + s - left, c] w[k,r,s,c], where x is 0 outside.
+#[repr(C)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct Conv2d {
+    pub n: usize,
+    pub h: usize,
+    pub w: usize,
+    pub c: usize,
+    pub k: usize,
+    pub r: usize,
+    pub s: usize,
+    pub p: usize,
+    pub q: usize,
+    pub stride: usize,
+    /// Rows above and below, columns left and right.
+    pub pad: [usize; 4],
+}
+
+const _: () = assert!(size_of::<Conv2d>() == 14 * size_of::<usize>());
+
+impl Conv2d {
+    /// The convolution of x [N,H,W,C] with w [K,R,S,C]. The padded input must be at least as large as the filter.
+    pub fn new(x: [usize; 4], w: [usize; 4], stride: usize, pad: [usize; 4]) -> Self {
+        let [n, h, width, c] = x;
+        let [k, r, s, wc] = w;
+        debug_assert!(c == wc && stride > 0 && r > 0 && s > 0, "x {x:?}, w {w:?}, stride {stride}");
+        debug_assert!(h + pad[0] + pad[1] >= r && width + pad[2] + pad[3] >= s, "x {x:?}, w {w:?}, pad {pad:?}");
+        let p = (h + pad[0] + pad[1] - r) / stride + 1;
+        let q = (width + pad[2] + pad[3] - s) / stride + 1;
+        Conv2d { n, h, w: width, c, k, r, s, p, q, stride, pad }
+    }
+
+    pub fn x_len(&self) -> usize {
+        self.n * self.h * self.w * self.c
+    }
+
+    pub fn w_len(&self) -> usize {
+        self.k * self.r * self.s * self.c
+    }
+
+    pub fn y_len(&self) -> usize {
+        self.n * self.p * self.q * self.k
+    }
+
+    /// Multiplications and additions of the direct algorithm; the same for the output and for both gradients.
+    pub fn flops(&self) -> f64 {
+        2.0 * self.y_len() as f64 * (self.r * self.s * self.c) as f64
+    }
+}
+
+/// A batch of matrix products, row-major: C_i = alpha op(A_i) op(B_i) + beta C_i, op(A) [M,K], op(B) [K,N], C [M,N].
+#[repr(C)]
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Gemm {
+    pub m: usize,
+    pub n: usize,
+    pub k: usize,
+    /// Numbers between the starts of two rows, as the matrices lie in memory.
+    pub lda: usize,
+    pub ldb: usize,
+    pub ldc: usize,
+    /// Matrices in the batch, and numbers between the starts of two of them (0: the same one for all; not for C).
+    pub batch: usize,
+    pub stride_a: usize,
+    pub stride_b: usize,
+    pub stride_c: usize,
+    /// A is [K,M] in memory, B is [N,K].
+    pub trans_a: bool,
+    pub trans_b: bool,
+    pub alpha: f64,
+    /// 0 does not read C.
+    pub beta: f64,
+}
+
+impl Gemm {
+    /// C = A B of dense matrices.
+    pub fn new(m: usize, n: usize, k: usize) -> Self {
+        Gemm {
+            m,
+            n,
+            k,
+            lda: k,
+            ldb: n,
+            ldc: n,
+            batch: 1,
+            stride_a: m * k,
+            stride_b: k * n,
+            stride_c: m * n,
+            trans_a: false,
+            trans_b: false,
+            alpha: 1.0,
+            beta: 0.0,
+        }
+    }
+
+    /// A is dense [K,M].
+    pub fn trans_a(self) -> Self {
+        Gemm { trans_a: true, lda: self.m, ..self }
+    }
+
+    /// B is dense [N,K].
+    pub fn trans_b(self) -> Self {
+        Gemm { trans_b: true, ldb: self.k, ..self }
+    }
+
+    /// `batch` dense matrices, one after another.
+    pub fn batch(self, batch: usize) -> Self {
+        Gemm { batch, ..self }
+    }
+
+    pub fn alpha(self, alpha: f64) -> Self {
+        Gemm { alpha, ..self }
+    }
+
+    pub fn beta(self, beta: f64) -> Self {
+        Gemm { beta, ..self }
+    }
+
+    pub fn flops(&self) -> f64 {
+        2.0 * (self.batch * self.m) as f64 * (self.n * self.k) as f64
+    }
+}
+
+/// Group norm of x [N, HW, C].
+#[derive(Clone, Copy, Debug)]
+pub struct GroupNorm {
+    pub n: usize,
+    pub hw: usize,
+    pub c: usize,
+    pub groups: usize,
+    /// Added to the variance.
+    pub eps: f64,
+    /// Scale and shift are [N, C], not [C].
+    pub per_sample: bool,
+    /// SiLU follows.
+    pub silu: bool,
+}
+
+impl GroupNorm {
+    /// Channels in a group.
+    pub fn group_size(&self) -> usize {
+        self.c / self.groups
+    }
+}
+
+/// Up- and downsampling of x [N, H, W, C] to [N, P, Q, C].
+#[derive(Clone, Copy, Debug)]
+pub struct Resample {
+    pub n: usize,
+    pub h: usize,
+    pub w: usize,
+    pub c: usize,
+    pub p: usize,
+    pub q: usize,
+    /// Grid points for each input, the others zero.
+    pub up: usize,
+    /// Grid points for each output.
+    pub down: usize,
+    /// Zeros above and to the left of the grid; negative pads crop.
+    pub pad_top: isize,
+    pub pad_left: isize,
+}
+
+/// A step of Adam (Kingma and Ba, 2015) and of the exponential moving average.
+#[derive(Clone, Copy, Debug)]
+pub struct Adam {
+    pub lr: f64,
+    pub beta1: f64,
+    pub beta2: f64,
+    pub eps: f64,
+    /// The number of this step, counted from 1.
+    pub step: u64,
+    pub ema_decay: f64,
+}
+
+/// Attention of one head over N sequences of T tokens of C numbers.
+#[derive(Clone, Copy, Debug)]
+pub struct Attention {
+    pub n: usize,
+    pub t: usize,
+    pub c: usize,
+}
+
+impl Attention {
+    /// What the scores are multiplied by, 1/sqrt(C).
+    pub fn scale(&self) -> f64 {
+        1.0 / (self.c as f64).sqrt()
+    }
+}

@@ -1,0 +1,27 @@
+use super::check;
+use crate::Result;
+use crate::backend::dispatch;
+use crate::tensor::Tensor;
+
+/// Two neighbouring noisy images of each sample, in one pass (DDGAN, equation 1):
+///
+/// x_t = a x_0 + b noise_t, x_{t+1} = c x_t + d noise_{t+1}; images [N, ...], coefficients [a, b, c, d] of one number
+/// a sample. Images are data: there is no gradient.
+pub fn forward_pair(
+    x0: &Tensor,
+    noise_t: &Tensor,
+    noise_t1: &Tensor,
+    coefficients: &[Vec<f64>; 4],
+) -> Result<(Tensor, Tensor)> {
+    let n = x0.shape().first().copied().unwrap_or(0);
+    for noise in [noise_t, noise_t1] {
+        check("forward_pair", noise.shape() == x0.shape() && noise.dtype() == x0.dtype(), || format!("{x0:?}"), noise)?;
+    }
+    for values in coefficients {
+        check("forward_pair", n > 0 && values.len() == n, || format!("{n} coefficients"), values.len())?;
+    }
+    let (x_t, x_t1) = dispatch!(x0.device(), forward_noise::pair(
+        x0.storage(), noise_t.storage(), noise_t1.storage(); coefficients
+    ));
+    Ok((Tensor::new(x_t, x0.shape()), Tensor::new(x_t1, x0.shape())))
+}
