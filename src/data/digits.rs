@@ -33,11 +33,12 @@ impl Digits {
         let variants = GLYPHS[self.label(index) as usize];
         let glyph = variants[hand.below(variants.len())];
         let style = Style::draw(&mut hand);
+        let mut strokes: Vec<Vec<Point>> =
+            glyph.iter().map(|stroke| stroke.iter().map(|&p| style.place(p)).collect()).collect();
+        keep_on_paper(&mut strokes, style.pen);
         let mut canvas = Canvas::new();
-        for stroke in glyph {
-            let points: Vec<Point> = stroke.iter().map(|&p| style.place(p)).collect();
-            let pen = [style.pen, style.pen * hand.around(1.0, 0.15)];
-            canvas.stroke(&points, pen);
+        for stroke in &strokes {
+            canvas.stroke(stroke, [style.pen, style.pen * hand.around(1.0, 0.15)]);
         }
         canvas.ink()
     }
@@ -142,6 +143,17 @@ impl Style {
             }
             p
         })
+    }
+}
+
+/// Moves strokes that a pen of this half width would draw over the picture's edge back inside, as little as needed.
+fn keep_on_paper(strokes: &mut [Vec<Point>], pen: f32) {
+    let (low, high) = (pen, SIDE as f32 - 1.0 - pen);
+    for axis in 0..2 {
+        let coordinates = || strokes.iter().flatten().map(|p| p[axis]);
+        let (least, most) = (coordinates().fold(high, f32::min), coordinates().fold(low, f32::max));
+        let shift = (low - least).max(0.0) - (most - high).max(0.0);
+        strokes.iter_mut().flatten().for_each(|p| p[axis] += shift);
     }
 }
 

@@ -1,0 +1,4 @@
+//! The tests that use the library from outside, in one binary: a module per concern.
+
+mod data;
+mod pictures;
