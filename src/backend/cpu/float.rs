@@ -1,6 +1,6 @@
 //! The two number types of the CPU: f32, which trains and samples, and f64, the oracle for gradient checks.
 
-use super::{Buffer, Storage, naive};
+use super::{Buffer, Storage, gemm, naive};
 use crate::backend::params::Gemm;
 
 pub trait Float:
@@ -106,7 +106,7 @@ macro_rules! float {
     };
 }
 
-float!(f32, F32, exp_f32, naive::matmul);
+float!(f32, F32, exp_f32, gemm::gemm);
 float!(f64, F64, f64::exp, naive::matmul);
 
 /// e^x to about 1 ulp, of operations that a loop over many can be vectorised with, and the same bits on every

@@ -8,6 +8,7 @@ pub mod concat;
 pub mod conv2d;
 pub mod fill;
 mod float;
+pub mod gemm;
 pub mod forward_noise;
 pub mod group_norm;
 pub mod leaky_relu;
@@ -15,6 +16,7 @@ mod map;
 pub mod matmul;
 pub mod mul;
 mod naive;
+mod parallel;
 pub mod posterior_sample;
 pub mod power;
 pub mod random;
@@ -26,6 +28,8 @@ pub mod simd;
 pub mod softplus;
 pub mod sum;
 pub mod tanh;
+#[cfg(test)]
+mod testing;
 
 pub use buffer::Buffer;
 pub use float::Float;

@@ -64,6 +64,28 @@ impl Isa {
         sets
     }
 
+    /// f32 numbers in a vector.
+    pub fn lanes(self) -> usize {
+        match self.0 {
+            Level::Scalar => Scalar::LANES,
+            #[cfg(target_arch = "x86_64")]
+            Level::Avx2 => Avx2::LANES,
+            #[cfg(target_arch = "x86_64")]
+            Level::Avx512 => Avx512::LANES,
+        }
+    }
+
+    /// Rows of the matrix product's register tile.
+    pub fn mr(self) -> usize {
+        match self.0 {
+            Level::Scalar => Scalar::MR,
+            #[cfg(target_arch = "x86_64")]
+            Level::Avx2 => Avx2::MR,
+            #[cfg(target_arch = "x86_64")]
+            Level::Avx512 => Avx512::MR,
+        }
+    }
+
     pub fn name(self) -> &'static str {
         match self.0 {
             Level::Scalar => "scalar",
@@ -114,10 +136,8 @@ pub fn isa() -> Isa {
 pub trait Simd: Copy + 'static {
     /// f32 numbers in a vector.
     const LANES: usize;
-    /// Rows of the matrix product's register tile.
+    /// Rows of the matrix product's register tile: 2 MR accumulators, two vectors of B and one of A fill the registers.
     const MR: usize;
-    /// Vectors in a row of that tile: MR * NV accumulators, NV for B and one for A fill the register file.
-    const NV: usize;
     type V: Copy;
 
     /// a * b + c, fused where there is such an instruction.
@@ -136,6 +156,8 @@ pub trait Simd: Copy + 'static {
     unsafe fn fma(a: Self::V, b: Self::V, c: Self::V) -> Self::V;
     /// The sum of the lanes, in a fixed order.
     unsafe fn sum(v: Self::V) -> f32;
+    /// Four neighbouring columns of LANES rows that are `ld` numbers apart: a transposition.
+    unsafe fn columns4(p: *const f32, ld: usize) -> [Self::V; 4];
     /// Hints that the line at p is wanted soon; p need not be valid.
     unsafe fn prefetch(p: *const f32);
 }
@@ -147,7 +169,6 @@ pub struct Scalar;
 impl Simd for Scalar {
     const LANES: usize = 4;
     const MR: usize = 4;
-    const NV: usize = 2;
     type V = [f32; 4];
 
     #[inline(always)]
@@ -197,6 +218,10 @@ impl Simd for Scalar {
         (v[0] + v[2]) + (v[1] + v[3])
     }
     #[inline(always)]
+    unsafe fn columns4(p: *const f32, ld: usize) -> [Self::V; 4] {
+        std::array::from_fn(|j| std::array::from_fn(|i| unsafe { *p.add(i * ld + j) }))
+    }
+    #[inline(always)]
     unsafe fn prefetch(_: *const f32) {}
 }
 
@@ -209,12 +234,22 @@ pub use x86::{Avx2, Avx512};
 /// use. `S` in the body stands for the set's [`Simd`]. See the head of this file.
 macro_rules! simd_fn {
     ($(#[$meta:meta])* $vis:vis fn $name:ident<$S:ident>($($arg:ident: $ty:ty),* $(,)?) $(-> $ret:ty)? $body:block) => {
-        $crate::backend::cpu::simd::simd_fn!(@define [$(#[$meta])* $vis fn] [] $name<$S>($($arg: $ty),*) [$(-> $ret)?] $body);
+        $crate::backend::cpu::simd::simd_fn!(
+            @define [$(#[$meta])* $vis fn] [] $name<$S>($($arg: $ty),*) [$(-> $ret)?] $body
+        );
     };
-    ($(#[$meta:meta])* $vis:vis unsafe fn $name:ident<$S:ident>($($arg:ident: $ty:ty),* $(,)?) $(-> $ret:ty)? $body:block) => {
-        $crate::backend::cpu::simd::simd_fn!(@define [$(#[$meta])* $vis unsafe fn] [unsafe] $name<$S>($($arg: $ty),*) [$(-> $ret)?] $body);
+    (
+        $(#[$meta:meta])*
+        $vis:vis unsafe fn $name:ident<$S:ident>($($arg:ident: $ty:ty),* $(,)?) $(-> $ret:ty)? $body:block
+    ) => {
+        $crate::backend::cpu::simd::simd_fn!(
+            @define [$(#[$meta])* $vis unsafe fn] [unsafe] $name<$S>($($arg: $ty),*) [$(-> $ret)?] $body
+        );
     };
-    (@define [$($head:tt)*] [$($safety:tt)?] $name:ident<$S:ident>($($arg:ident: $ty:ty),*) [$($ret:tt)*] $body:block) => {
+    (
+        @define [$($head:tt)*] [$($safety:tt)?]
+        $name:ident<$S:ident>($($arg:ident: $ty:ty),*) [$($ret:tt)*] $body:block
+    ) => {
         #[allow(clippy::too_many_arguments)]
         $($head)* $name(isa: $crate::backend::cpu::simd::Isa, $($arg: $ty),*) $($ret)* {
             #[allow(clippy::too_many_arguments)]

@@ -17,7 +17,6 @@ static MASKS: [i32; 16] = [-1, -1, -1, -1, -1, -1, -1, -1, 0, 0, 0, 0, 0, 0, 0, 
 impl Simd for Avx2 {
     const LANES: usize = 8;
     const MR: usize = 6;
-    const NV: usize = 2;
     type V = __m256;
 
     #[inline(always)]
@@ -69,6 +68,25 @@ impl Simd for Avx2 {
         }
     }
     #[inline(always)]
+    unsafe fn columns4(p: *const f32, ld: usize) -> [__m256; 4] {
+        unsafe {
+            // Row i in the low half, row i + 4 in the high one: then both halves are 4 x 4 transpositions.
+            let mut v = [_mm256_setzero_ps(); 4];
+            for (i, v) in v.iter_mut().enumerate() {
+                let low = _mm256_castps128_ps256(_mm_loadu_ps(p.add(i * ld)));
+                *v = _mm256_insertf128_ps::<1>(low, _mm_loadu_ps(p.add((i + 4) * ld)));
+            }
+            let (a, b) = (_mm256_unpacklo_ps(v[0], v[1]), _mm256_unpackhi_ps(v[0], v[1]));
+            let (c, d) = (_mm256_unpacklo_ps(v[2], v[3]), _mm256_unpackhi_ps(v[2], v[3]));
+            [
+                _mm256_shuffle_ps::<0x44>(a, c),
+                _mm256_shuffle_ps::<0xEE>(a, c),
+                _mm256_shuffle_ps::<0x44>(b, d),
+                _mm256_shuffle_ps::<0xEE>(b, d),
+            ]
+        }
+    }
+    #[inline(always)]
     unsafe fn prefetch(p: *const f32) {
         unsafe { _mm_prefetch::<_MM_HINT_T0>(p.cast()) }
     }
@@ -77,7 +95,6 @@ impl Simd for Avx2 {
 impl Simd for Avx512 {
     const LANES: usize = 16;
     const MR: usize = 8;
-    const NV: usize = 2;
     type V = __m512;
 
     #[inline(always)]
@@ -123,6 +140,27 @@ impl Simd for Avx512 {
     #[inline(always)]
     unsafe fn sum(v: __m512) -> f32 {
         unsafe { _mm512_reduce_add_ps(v) }
+    }
+    #[inline(always)]
+    unsafe fn columns4(p: *const f32, ld: usize) -> [__m512; 4] {
+        unsafe {
+            // Rows i, i + 4, i + 8, i + 12 in the quarters: then every quarter is a 4 x 4 transposition.
+            let mut v = [_mm512_setzero_ps(); 4];
+            for (i, v) in v.iter_mut().enumerate() {
+                let q = _mm512_castps128_ps512(_mm_loadu_ps(p.add(i * ld)));
+                let q = _mm512_insertf32x4::<1>(q, _mm_loadu_ps(p.add((i + 4) * ld)));
+                let q = _mm512_insertf32x4::<2>(q, _mm_loadu_ps(p.add((i + 8) * ld)));
+                *v = _mm512_insertf32x4::<3>(q, _mm_loadu_ps(p.add((i + 12) * ld)));
+            }
+            let (a, b) = (_mm512_unpacklo_ps(v[0], v[1]), _mm512_unpackhi_ps(v[0], v[1]));
+            let (c, d) = (_mm512_unpacklo_ps(v[2], v[3]), _mm512_unpackhi_ps(v[2], v[3]));
+            [
+                _mm512_shuffle_ps::<0x44>(a, c),
+                _mm512_shuffle_ps::<0xEE>(a, c),
+                _mm512_shuffle_ps::<0x44>(b, d),
+                _mm512_shuffle_ps::<0xEE>(b, d),
+            ]
+        }
     }
     #[inline(always)]
     unsafe fn prefetch(p: *const f32) {

@@ -1,0 +1,107 @@
+use super::Epilogue;
+use super::fast::{forward, input_grad, weight_grad};
+use crate::backend::cpu::naive;
+use crate::backend::cpu::simd::{Isa, isa};
+use crate::backend::cpu::testing::{in_pools, numbers, rel_error};
+use crate::backend::params::Conv2d;
+
+fn wide(x: &[f32]) -> Vec<f64> {
+    x.iter().map(|&x| x as f64).collect()
+}
+
+/// The output and both gradients of every instruction set against plain f64 loops; equal bits for 1, 2 and 3 threads.
+fn check_conv(g: Conv2d) {
+    let (x, w, dy) = (numbers(g.x_len(), 1), numbers(g.w_len(), 2), numbers(g.y_len(), 3));
+    let (bias, time_bias, residual) = (numbers(g.k, 4), numbers(g.n * g.k, 5), numbers(g.y_len(), 6));
+    let (x64, w64, dy64) = (wide(&x), wide(&w), wide(&dy));
+    let full = Epilogue {
+        bias: Some(&bias[..]),
+        time_bias: Some(&time_bias[..]),
+        residual: Some(&residual[..]),
+        scale: std::f32::consts::FRAC_1_SQRT_2,
+    };
+    let (bias64, time_bias64, residual64) = (wide(&bias), wide(&time_bias), wide(&residual));
+    let full64 = Epilogue {
+        bias: Some(&bias64[..]),
+        time_bias: Some(&time_bias64[..]),
+        residual: Some(&residual64[..]),
+        scale: full.scale as f64,
+    };
+    let mut y64 = vec![f64::NAN; g.y_len()];
+    naive::conv2d_forward(&x64, &w64, &g, &Epilogue::default(), &mut y64);
+    let mut y64_full = vec![f64::NAN; g.y_len()];
+    naive::conv2d_forward(&x64, &w64, &g, &full64, &mut y64_full);
+    let mut dx64 = vec![f64::NAN; g.x_len()];
+    naive::conv2d_input_grad(&dy64, &w64, &g, &mut dx64);
+    let mut dw64 = vec![f64::NAN; g.w_len()];
+    naive::conv2d_weight_grad(&x64, &dy64, &g, &mut dw64);
+
+    for isa in Isa::available() {
+        let check = |what: &str, want: &[f64], f: &(dyn Fn(&mut [f32]) + Sync)| {
+            let got = in_pools(|| {
+                let mut out = vec![f32::NAN; want.len()];
+                f(&mut out);
+                out
+            });
+            let error = rel_error(&got, want);
+            assert!(error < 3e-6, "{what}, {}, {g:?}: {error:e}", isa.name());
+        };
+        check("forward", &y64, &|y| forward(isa, &x, &w, &g, &Epilogue::default(), y));
+        check("forward with everything", &y64_full, &|y| forward(isa, &x, &w, &g, &full, y));
+        check("input gradient", &dx64, &|dx| input_grad(isa, &dy, &w, &g, dx));
+        check("weight gradient", &dw64, &|dw| weight_grad(isa, &x, &dy, &g, dw));
+    }
+}
+
+#[test]
+fn channels_of_all_kinds() {
+    for c in [1, 3, 6, 12, 24, 33] {
+        for k in [1, 3, 12, 17, 40] {
+            check_conv(Conv2d::new([2, 5, 7, c], [k, 3, 3, c], 1, [1; 4]));
+            check_conv(Conv2d::new([2, 5, 7, c], [k, 1, 1, c], 1, [0; 4]));
+        }
+    }
+    check_conv(Conv2d::new([1, 4, 4, 513], [16, 3, 3, 513], 1, [1; 4]));
+    check_conv(Conv2d::new([1, 4, 4, 16], [513, 3, 3, 16], 1, [1; 4]));
+}
+
+#[test]
+fn sizes_strides_and_paddings() {
+    for (h, w) in [(1, 1), (1, 9), (4, 4), (6, 5), (8, 8), (11, 13)] {
+        for pad in [[0; 4], [1; 4], [2; 4], [0, 1, 0, 1], [3, 0, 1, 2]] {
+            for (r, s) in [(1, 1), (3, 3), (2, 5), (4, 4)] {
+                for stride in [1, 2, 3] {
+                    if h + pad[0] + pad[1] >= r && w + pad[2] + pad[3] >= s {
+                        check_conv(Conv2d::new([2, h, w, 5], [6, r, s, 5], stride, pad));
+                    }
+                }
+            }
+        }
+    }
+}
+
+#[test]
+fn large_enough_for_threads_and_for_more_than_one_block() {
+    check_conv(Conv2d::new([3, 17, 16, 20], [70, 3, 3, 20], 1, [1; 4]));
+    check_conv(Conv2d::new([3, 17, 16, 64], [33, 3, 3, 64], 2, [0, 1, 0, 1]));
+    check_conv(Conv2d::new([2, 40, 30, 12], [12, 3, 3, 12], 1, [1; 4]));
+    check_conv(Conv2d::new([5, 16, 16, 40], [72, 1, 1, 40], 1, [0; 4]));
+}
+
+#[test]
+fn an_empty_batch_is_no_work() {
+    let g = Conv2d::new([0, 5, 5, 3], [4, 3, 3, 3], 1, [1; 4]);
+    let w = numbers(g.w_len(), 1);
+    let mut dw = vec![f32::NAN; g.w_len()];
+    forward(isa(), &[], &w, &g, &Epilogue::default(), &mut []);
+    input_grad(isa(), &[], &w, &g, &mut []);
+    weight_grad(isa(), &[], &[], &g, &mut dw);
+    assert!(dw.iter().all(|&x| x == 0.0));
+}
+
+#[test]
+#[should_panic(expected = "numbers for")]
+fn a_tensor_of_the_wrong_size_is_caught() {
+    let g = Conv2d::new([1, 5, 5, 3], [4, 3, 3, 3], 1, [1; 4]);
+    forward(isa(), &[0.0; 74], &[0.0; 108], &g, &Epilogue::default(), &mut [0.0; 100]);
+}
