@@ -6,7 +6,7 @@ use crate::tensor::Tensor;
 
 /// x, seen as [outer, middle, inner], summed over its middle axis: [outer, inner]. VJP: [`expand_middle`].
 pub fn sum_middle(x: &Var, sizes: [usize; 3]) -> Result<Var> {
-    check("sum_middle", x.value().len() == sizes.iter().product(), || format!("{sizes:?}"), x)?;
+    check("sum_middle", x.value().len() == sizes.iter().product::<usize>(), || format!("{sizes:?}"), x)?;
     let y = dispatch!(x.device(), sum::sum_middle(x.storage(); sizes));
     let shape = x.shape().to_vec();
     Ok(Var::from_op("sum_middle", Tensor::new(y, [sizes[0], sizes[2]]), &[x], move |g, _| {

@@ -1,5 +1,7 @@
-//! The tests that use the library from outside, in one binary: a module per concern.
+//! Everything that is tested from outside the library, as one program: a module per concern.
 
+mod checkpoint;
 mod data;
 mod loader;
 mod pictures;
+mod schedule;

@@ -1,0 +1,4 @@
+//! Weights on disk.
+
+pub mod published;
+pub mod safetensors;

@@ -1,0 +1,146 @@
+//! Reading and writing safetensors files tensor by tensor: a header of JSON with every tensor's type, shape and
+//! place, then the numbers, little-endian.
+
+use std::collections::{BTreeSet, HashMap};
+use std::fs::File;
+use std::io::{Read, Seek, SeekFrom, Write};
+use std::path::{Path, PathBuf};
+
+use safetensors::Dtype;
+use safetensors::tensor::{Metadata, TensorInfo};
+
+use crate::error::{Error, IoContext, Result};
+use crate::fsutil::write_atomic;
+use crate::tensor::{DType, Tensor};
+
+/// The format's own limit, so that a hostile header cannot make us reserve more.
+const MAX_HEADER: u64 = 100_000_000;
+
+/// Writes tensors in the given order, atomically. `metadata` is one entry of the header's string map; one, because
+/// the map has no order and equal content shall give equal bytes.
+///
+/// Errors: whatever the disk reports.
+pub fn write(path: impl AsRef<Path>, metadata: (&str, String), tensors: &[(String, Tensor)]) -> Result<()> {
+    let mut end = 0;
+    let mut place = |(name, tensor): &(String, Tensor)| {
+        let (dtype, size) = match tensor.dtype() {
+            DType::F32 => (Dtype::F32, 4),
+            DType::F64 => (Dtype::F64, 8),
+        };
+        let start = end;
+        end += size * tensor.len();
+        (name.clone(), TensorInfo { dtype, shape: tensor.shape().to_vec(), data_offsets: (start, end) })
+    };
+    let places = tensors.iter().map(&mut place).collect();
+    let map = HashMap::from([(metadata.0.to_string(), metadata.1)]);
+    let header = Metadata::new(Some(map), places).expect("contiguous by construction");
+    let mut header = serde_json::to_vec(&header).expect("strings and integers");
+    header.resize(header.len().next_multiple_of(8), b' ');
+    write_atomic(path, |file| {
+        file.write_all(&(header.len() as u64).to_le_bytes())?;
+        file.write_all(&header)?;
+        for (_, tensor) in tensors {
+            file.write_all(&match tensor.dtype() {
+                DType::F32 => tensor.to_f32().iter().flat_map(|v| v.to_le_bytes()).collect::<Vec<u8>>(),
+                DType::F64 => tensor.to_f64().iter().flat_map(|v| v.to_le_bytes()).collect(),
+            })?;
+        }
+        Ok(())
+    })
+}
+
+/// An open safetensors file whose header has been checked; tensors are read when asked for.
+#[derive(Debug)]
+pub struct Reader {
+    path: PathBuf,
+    file: File,
+    header: Metadata,
+    /// Where in the file the numbers begin.
+    data: u64,
+}
+
+impl Reader {
+    /// Errors: no such file, not a safetensors file, cut short, sizes or places that contradict each other. No more
+    /// memory is used than the file is long.
+    pub fn open(path: impl AsRef<Path>) -> Result<Reader> {
+        let path = path.as_ref();
+        let mut file = File::open(path).at(path, "open")?;
+        let length = file.metadata().at(path, "read")?.len();
+        let no_file = |what: String| Error::format(path, format!("is not a whole safetensors file: {what}"));
+        if length < 8 {
+            return Err(no_file(format!("it has {length} bytes")));
+        }
+        let mut header_length = [0; 8];
+        file.read_exact(&mut header_length).at(path, "read")?;
+        let header_length = u64::from_le_bytes(header_length);
+        if header_length > MAX_HEADER.min(length - 8) {
+            return Err(no_file(format!("it has {length} bytes and claims a header of {header_length}")));
+        }
+        let mut header = vec![0; header_length as usize];
+        file.read_exact(&mut header).at(path, "read")?;
+        let header: Metadata = serde_json::from_slice(&header).map_err(|e| no_file(format!("its header: {e}")))?;
+        let (data, expected) = (8 + header_length, header.data_len() as u64);
+        if length - data != expected {
+            let held = length - data;
+            return Err(no_file(format!("its header describes {expected} bytes of tensors, it holds {held}")));
+        }
+        Ok(Reader { path: path.to_path_buf(), file, header, data })
+    }
+
+    pub fn path(&self) -> &Path {
+        &self.path
+    }
+
+    /// An entry of the header's string map.
+    pub fn metadata(&self, key: &str) -> Option<&str> {
+        self.header.metadata().as_ref()?.get(key).map(String::as_str)
+    }
+
+    /// The names of all tensors, sorted.
+    pub fn names(&self) -> BTreeSet<String> {
+        self.header.offset_keys().into_iter().collect()
+    }
+
+    /// The shape of a tensor as it is in the file.
+    pub fn shape(&self, name: &str) -> Option<&[usize]> {
+        self.header.info(name).map(|info| info.shape.as_slice())
+    }
+
+    /// A tensor of numbers as it is in the file.
+    ///
+    /// Errors: there is no such tensor, it is neither F32 nor F64.
+    pub fn read(&mut self, name: &str) -> Result<Tensor> {
+        let (info, bytes) = self.bytes(name)?;
+        match info.dtype {
+            Dtype::F32 => Ok(Tensor::from_f32(&numbers(&bytes, f32::from_le_bytes), info.shape)),
+            Dtype::F64 => Ok(Tensor::from_f64(&numbers(&bytes, f64::from_le_bytes), info.shape)),
+            other => Err(Error::format(&self.path, format!("tensor `{name}` is {other:?}, expected F32 or F64"))),
+        }
+    }
+
+    /// A tensor of integers.
+    ///
+    /// Errors: there is no such tensor, it is not I64.
+    pub fn read_i64(&mut self, name: &str) -> Result<Vec<i64>> {
+        let (info, bytes) = self.bytes(name)?;
+        match info.dtype {
+            Dtype::I64 => Ok(numbers(&bytes, i64::from_le_bytes)),
+            other => Err(Error::format(&self.path, format!("tensor `{name}` is {other:?}, expected I64"))),
+        }
+    }
+
+    fn bytes(&mut self, name: &str) -> Result<(TensorInfo, Vec<u8>)> {
+        let Some(info) = self.header.info(name).cloned() else {
+            return Err(Error::format(&self.path, format!("has no tensor `{name}`")));
+        };
+        let (start, end) = info.data_offsets;
+        let mut bytes = vec![0; end - start];
+        self.file.seek(SeekFrom::Start(self.data + start as u64)).at(&self.path, "read")?;
+        self.file.read_exact(&mut bytes).at(&self.path, "read")?;
+        Ok((info, bytes))
+    }
+}
+
+fn numbers<T, const SIZE: usize>(bytes: &[u8], from_le_bytes: fn([u8; SIZE]) -> T) -> Vec<T> {
+    bytes.as_chunks::<SIZE>().0.iter().map(|&chunk| from_le_bytes(chunk)).collect()
+}
