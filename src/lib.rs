@@ -3,6 +3,8 @@
 //! The modules, from the top of the stack to the bottom. A module uses only what stands below it.
 
 pub mod sample;
+pub mod models;
+pub mod nn;
 pub mod diffusion;
 pub mod checkpoint;
 pub mod data;

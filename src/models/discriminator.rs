@@ -1,0 +1,210 @@
+//! The time-dependent discriminators of denoising diffusion GANs (Xiao, Kreis, Vahdat, ICLR 2022): D(x_t, t, x_{t+1})
+//! tells a true x_t from one that the generator led to. `small` is for pictures of 32x32, `large` for 256x256.
+//!
+//! Every operation here has derivatives of any order: R1 differentiates the gradient of D.
+
+use serde::{Deserialize, Serialize};
+
+use crate::autograd::Var;
+use crate::nn::{Conv2d, Conv2dSpec, Filter, Fused, Init, Linear, Param, Scope, Timesteps};
+use crate::ops::Resample;
+use crate::tensor::{DType, Device};
+use crate::{Error, Result, ops};
+
+const SLOPE: f64 = 0.2;
+const FIR_KERNEL: [f64; 4] = [1.0, 3.0, 3.0, 1.0];
+
+/// Which of the published discriminators.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum DiscriminatorSize {
+    /// Four blocks, three of which halve: for 32x32.
+    #[default]
+    Small,
+    /// Six blocks that halve: for 256x256.
+    Large,
+}
+
+/// The discriminator's options; what a file leaves out has the published default.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct DiscriminatorConfig {
+    pub size: DiscriminatorSize,
+    /// Channels of the pictures; the network sees twice as many.
+    pub num_channels: usize,
+    /// Height and width of the pictures, if they are known; the network takes any that it can halve often enough.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub image_size: Option<usize>,
+    /// Base width.
+    pub ngf: usize,
+    /// Width of the time embedding.
+    pub t_emb_dim: usize,
+}
+
+impl Default for DiscriminatorConfig {
+    fn default() -> Self {
+        let size = DiscriminatorSize::default();
+        DiscriminatorConfig { size, num_channels: 3, image_size: None, ngf: 64, t_emb_dim: 256 }
+    }
+}
+
+impl DiscriminatorConfig {
+    /// Output width, as a multiple of ngf, of each block, and whether it halves.
+    fn blocks(&self) -> &'static [(usize, bool)] {
+        match self.size {
+            DiscriminatorSize::Small => &[(2, false), (4, true), (8, true), (8, true)],
+            DiscriminatorSize::Large => &[(4, true), (8, true), (8, true), (8, true), (8, true), (8, true)],
+        }
+    }
+
+    /// The smallest height and width of which every block's halving leaves at least one pixel.
+    fn smallest_image(&self) -> usize {
+        1 << self.blocks().iter().filter(|(_, halves)| *halves).count()
+    }
+
+    pub fn validate(&self) -> Result<()> {
+        for (name, value) in [("num_channels", self.num_channels), ("ngf", self.ngf)] {
+            if value == 0 {
+                return Err(Error::config(format!("discriminator: {name} must be at least 1")));
+            }
+        }
+        if self.t_emb_dim < 2 {
+            return Err(Error::config("discriminator: t_emb_dim must be at least 2, a sine and a cosine"));
+        }
+        match self.image_size {
+            Some(image_size) if image_size < self.smallest_image() => Err(self.too_small(image_size)),
+            _ => Ok(()),
+        }
+    }
+
+    fn too_small(&self, image_size: usize) -> Error {
+        let (size, smallest) = (self.size, self.smallest_image());
+        Error::config(format!(
+            "discriminator {size:?} needs pictures of at least {smallest}x{smallest}, got {image_size}"
+        ))
+    }
+}
+
+/// D(x_t, t, x_{t+1}): one logit a sample, positive for true.
+pub struct Discriminator {
+    config: DiscriminatorConfig,
+    params: Vec<Param>,
+    time_mlp: [Linear; 2],
+    start_conv: Conv2d,
+    blocks: Vec<DownBlock>,
+    final_conv: Conv2d,
+    end_linear: Linear,
+}
+
+/// With a = LeakyReLU and R = halving, if this block does:
+///
+/// h = conv1(a(x)) + dense_t1(time);  h = conv2(R(a(h)));  out = (h + skip(R(x))) / sqrt 2
+struct DownBlock {
+    conv1: Conv2d,
+    conv2: Conv2d,
+    dense_t1: Linear,
+    skip: Conv2d,
+    halve: Option<Resample>,
+}
+
+impl DownBlock {
+    fn new(scope: &mut Scope, inputs: usize, outputs: usize, halves: bool, time_dim: usize) -> Self {
+        let conv = |mut scope: Scope, inputs, scale| {
+            Conv2d::new(&mut scope, &Conv2dSpec::conv3x3(inputs, outputs, Init::out(scale)))
+        };
+        let conv1 = conv(scope.child("conv1.0"), inputs, 1.0);
+        let conv2 = conv(scope.child("conv2.0"), outputs, 0.0);
+        let dense_t1 = Linear::new(&mut scope.child("dense_t1"), time_dim, outputs, Init::out(1.0));
+        let skip = Conv2dSpec { bias: false, ..Conv2dSpec::conv1x1(inputs, outputs, Init::out(1.0)) };
+        let skip = Conv2d::new(&mut scope.child("skip.0"), &skip);
+        let halve = halves.then(|| Filter::Fir(FIR_KERNEL.to_vec()).down());
+        DownBlock { conv1, conv2, dense_t1, skip, halve }
+    }
+
+    /// x [N, H, W, C], time [N, T] -> [N, P, Q, K].
+    fn forward(&self, x: &Var, time: &Var) -> Result<Var> {
+        let time_bias = self.dense_t1.forward(time)?;
+        let h = ops::leaky_relu(x, SLOPE)?;
+        let h = self.conv1.forward_fused(&h, Fused { time_bias: Some(&time_bias), ..Fused::NOTHING })?;
+        let mut h = ops::leaky_relu(&h, SLOPE)?;
+        let mut x = x.clone();
+        if let Some(halve) = &self.halve {
+            h = ops::fir_resample(&h, halve)?;
+            x = ops::fir_resample(&x, halve)?;
+        }
+        let shortcut = self.skip.forward(&x)?;
+        self.conv2.forward_fused(&h, Fused::residual(&shortcut, std::f64::consts::FRAC_1_SQRT_2))
+    }
+}
+
+impl Discriminator {
+    /// A network with first values drawn from `seed`, the same for every instance. Errors: options that cannot work.
+    pub fn new(config: &DiscriminatorConfig, seed: u64, dtype: DType, device: &Device) -> Result<Self> {
+        config.validate()?;
+        let mut params = Vec::new();
+        let mut root = Scope::root(seed, dtype, device, &mut params);
+        let time_dim = config.t_emb_dim;
+        let time_mlp = [0, 2].map(|layer| {
+            let mut scope = root.child(format_args!("t_embed.main.{layer}"));
+            Linear::new(&mut scope, time_dim, time_dim, Init::out(1.0))
+        });
+        let mut width = 2 * config.ngf;
+        let start_conv = Conv2dSpec::conv1x1(2 * config.num_channels, width, Init::out(1.0));
+        let start_conv = Conv2d::new(&mut root.child("start_conv"), &start_conv);
+        let mut blocks = Vec::new();
+        for (index, &(multiple, halves)) in config.blocks().iter().enumerate() {
+            let outputs = multiple * config.ngf;
+            let mut scope = root.child(format_args!("conv{}", index + 1));
+            blocks.push(DownBlock::new(&mut scope, width, outputs, halves, time_dim));
+            width = outputs;
+        }
+        // The published small network begins with almost nothing here, the large one does not.
+        let final_scale = match config.size {
+            DiscriminatorSize::Small => 0.0,
+            DiscriminatorSize::Large => 1.0,
+        };
+        let final_conv = Conv2dSpec::conv3x3(width + 1, width, Init::out(final_scale));
+        let final_conv = Conv2d::new(&mut root.child("final_conv"), &final_conv);
+        let end_linear = Linear::new(&mut root.child("end_linear"), width, 1, Init::out(1.0));
+        Ok(Discriminator { config: config.clone(), params, time_mlp, start_conv, blocks, final_conv, end_linear })
+    }
+
+    pub fn config(&self) -> &DiscriminatorConfig {
+        &self.config
+    }
+
+    /// Every parameter, in published order.
+    pub fn params(&self) -> &[Param] {
+        &self.params
+    }
+
+    /// Logits [N, 1] of x_t [N, H, W, C] at time t, given x_{t+1} of the same shape. Where a batch has more than one
+    /// sample, each logit depends on all of its group (minibatch standard deviation).
+    pub fn forward(&self, x_t: &Var, t: &Timesteps, x_t1: &Var) -> Result<Var> {
+        let n = t.len();
+        let fits = matches!(*x_t.shape(), [xn, _, _, c] if xn == n && c == self.config.num_channels);
+        if !fits || x_t.shape() != x_t1.shape() {
+            let expected = format!("two of [{n}, H, W, {}] for {n} time steps", self.config.num_channels);
+            return Err(Error::shape("discriminator", expected, (x_t, x_t1)));
+        }
+        let image_size = x_t.shape()[1].min(x_t.shape()[2]);
+        if image_size < self.config.smallest_image() {
+            return Err(self.config.too_small(image_size));
+        }
+        let time = self.embed_time(t, x_t)?;
+        let mut h = self.start_conv.forward(&ops::concat_channels(x_t, x_t1)?)?;
+        for block in &self.blocks {
+            h = block.forward(&h, &time)?;
+        }
+        let h = self.final_conv.forward(&ops::minibatch_stddev(&h)?)?;
+        let h = ops::sum_spatial(&ops::leaky_relu(&h, SLOPE)?)?;
+        self.end_linear.forward(&h)
+    }
+
+    /// [N, t_emb_dim], as every block takes it.
+    fn embed_time(&self, t: &Timesteps, like: &Var) -> Result<Var> {
+        let [first, second] = &self.time_mlp;
+        let h = first.forward(&t.sinusoidal(self.config.t_emb_dim, like.dtype(), &like.device())?)?;
+        ops::leaky_relu(&second.forward(&ops::leaky_relu(&h, SLOPE)?)?, SLOPE)
+    }
+}

@@ -1,0 +1,145 @@
+//! A network's parameters: named tensors that an optimizer replaces while the layers keep a handle to them.
+
+use std::fmt::Display;
+use std::sync::{Arc, Mutex};
+
+use super::init::Init;
+use crate::autograd::Var;
+use crate::tensor::{DType, Device, Tensor};
+use crate::{Error, Result};
+
+/// A named tensor of a network. Clones are handles to the same parameter.
+#[derive(Clone)]
+pub struct Param(Arc<Inner>);
+
+struct Inner {
+    name: String,
+    shape: Vec<usize>,
+    trainable: bool,
+    /// `None` only while `update` works on the tensor.
+    var: Mutex<Option<Var>>,
+}
+
+const HELD: &str = "no update of a parameter panicked";
+
+impl Param {
+    /// A parameter that gradients can be asked for.
+    pub fn new(name: impl Into<String>, value: Tensor) -> Self {
+        Self::make(name.into(), value, true)
+    }
+
+    fn make(name: String, value: Tensor, trainable: bool) -> Self {
+        let shape = value.shape().to_vec();
+        let var = Mutex::new(Some(track(value, trainable)));
+        Param(Arc::new(Inner { name, shape, trainable, var }))
+    }
+
+    /// The published name, without the `module.` that data-parallel training puts before it.
+    pub fn name(&self) -> &str {
+        &self.0.name
+    }
+
+    /// The shape in memory: convolution weights are [K, R, S, C].
+    pub fn shape(&self) -> &[usize] {
+        &self.0.shape
+    }
+
+    /// Whether an optimizer may change it. A network's fixed tensors (the frequencies of a Fourier embedding) are
+    /// parameters too, because checkpoints carry them; their `var` is a constant.
+    pub fn is_trainable(&self) -> bool {
+        self.0.trainable
+    }
+
+    /// The parameter as a leaf of the tape. The same leaf until the value changes.
+    pub fn var(&self) -> Var {
+        self.0.var.lock().expect(HELD).clone().expect(HELD)
+    }
+
+    pub fn value(&self) -> Tensor {
+        self.var().into_value()
+    }
+
+    /// Replaces the value. Errors if the new one has another shape, type or device.
+    pub fn set(&self, value: Tensor) -> Result<()> {
+        let mut slot = self.0.var.lock().expect(HELD);
+        let old = slot.as_ref().expect(HELD);
+        if value.shape() != old.shape() || value.dtype() != old.dtype() || value.device() != old.device() {
+            let expected = format!("{:?} {} for {}", old.shape(), old.dtype(), self.name());
+            return Err(Error::shape("Param::set", expected, value));
+        }
+        *slot = Some(track(value, self.0.trainable));
+        Ok(())
+    }
+
+    /// Lets `f` change the value: in place when nobody else holds the tensor, else on a copy. What was computed from
+    /// the old value keeps the old one.
+    pub fn update<R>(&self, f: impl FnOnce(&mut Tensor) -> R) -> R {
+        let mut slot = self.0.var.lock().expect(HELD);
+        let mut value = slot.take().expect(HELD).into_value();
+        let result = f(&mut value);
+        assert_eq!(value.shape(), self.shape(), "{} must keep its shape", self.name());
+        *slot = Some(track(value, self.0.trainable));
+        result
+    }
+}
+
+fn track(value: Tensor, trainable: bool) -> Var {
+    if trainable { Var::leaf(value) } else { Var::constant(value) }
+}
+
+impl std::fmt::Debug for Param {
+    fn fmt(&self, f: &mut std::fmt::Formatter) -> std::fmt::Result {
+        write!(f, "Param {} {:?}", self.name(), self.shape())
+    }
+}
+
+/// Where layers register their parameters while a network is built: the order of registration is the published
+/// order, the path of scopes the published name.
+pub struct Scope<'a> {
+    path: String,
+    seed: u64,
+    dtype: DType,
+    device: &'a Device,
+    params: &'a mut Vec<Param>,
+}
+
+impl<'a> Scope<'a> {
+    /// The scope of a whole network, whose parameters are appended to `params`.
+    pub fn root(seed: u64, dtype: DType, device: &'a Device, params: &'a mut Vec<Param>) -> Self {
+        Scope { path: String::new(), seed, dtype, device, params }
+    }
+
+    /// The scope of the part called `name`.
+    pub fn child(&mut self, name: impl Display) -> Scope<'_> {
+        let (seed, dtype, device) = (self.seed, self.dtype, self.device);
+        Scope { path: self.path_of(&name), seed, dtype, device, params: self.params }
+    }
+
+    /// Registers a trainable parameter. Its first value depends on the seed and its full name alone.
+    pub fn param(&mut self, name: &str, shape: &[usize], init: Init) -> Param {
+        self.register(name, shape, init, true)
+    }
+
+    /// Registers a tensor that belongs to the checkpoint but is never trained.
+    pub fn fixed(&mut self, name: &str, shape: &[usize], init: Init) -> Param {
+        self.register(name, shape, init, false)
+    }
+
+    fn register(&mut self, name: &str, shape: &[usize], init: Init, trainable: bool) -> Param {
+        let name = self.path_of(&name);
+        let value = init.tensor(shape, &name, self.seed, self.dtype, self.device);
+        let param = Param::make(name, value, trainable);
+        self.params.push(param.clone());
+        param
+    }
+
+    /// The full name of the part or parameter called `name`.
+    pub fn path_of(&self, name: &impl Display) -> String {
+        if self.path.is_empty() { name.to_string() } else { format!("{}.{name}", self.path) }
+    }
+
+    /// The full name of this part.
+    pub fn path(&self) -> &str {
+        &self.path
+    }
+}

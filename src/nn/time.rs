@@ -1,0 +1,66 @@
+//! Where in the diffusion each sample of a batch is, and its embedding.
+
+use super::{Init, Param, Scope};
+use crate::autograd::Var;
+use crate::tensor::{DType, Device};
+use crate::{Error, Result, ops};
+
+/// The time of each sample of a batch.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Timesteps {
+    /// Indices 0 .. T-1, where index t stands for the pair (x_t, x_{t+1}).
+    Index(Vec<usize>),
+    /// Noise levels, positive.
+    NoiseLevel(Vec<f64>),
+}
+
+impl Timesteps {
+    /// The number of samples.
+    pub fn len(&self) -> usize {
+        match self {
+            Timesteps::Index(t) => t.len(),
+            Timesteps::NoiseLevel(level) => level.len(),
+        }
+    }
+
+    pub fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+
+    fn values(&self) -> Vec<f64> {
+        match self {
+            Timesteps::Index(t) => t.iter().map(|&t| t as f64).collect(),
+            Timesteps::NoiseLevel(level) => level.clone(),
+        }
+    }
+
+    /// [N, dim]: sines, then cosines, of t at frequencies from 1 down to 1/10000.
+    pub fn sinusoidal(&self, dim: usize, dtype: DType, device: &Device) -> Result<Var> {
+        Ok(Var::constant(ops::sinusoidal_embedding(&self.values(), dim, dtype, device)))
+    }
+}
+
+/// Sines and cosines of the noise level's logarithm at random frequencies, which are fixed but saved.
+pub struct FourierEmbedding {
+    frequencies: Param,
+}
+
+impl FourierEmbedding {
+    /// `size` frequencies of standard deviation `scale`; the embedding has 2 * `size` numbers.
+    pub fn new(scope: &mut Scope, size: usize, scale: f64) -> Self {
+        FourierEmbedding { frequencies: scope.fixed("W", &[size], Init::Normal(scale)) }
+    }
+
+    /// [N, 2 size]. Errors unless every time is a positive noise level.
+    pub fn forward(&self, t: &Timesteps) -> Result<Var> {
+        let levels = match t {
+            Timesteps::NoiseLevel(levels) if levels.iter().all(|&l| l > 0.0) => levels,
+            _ => {
+                let what = format!("embedding_type fourier takes positive noise levels as times, got {t:?}");
+                return Err(Error::config(what));
+            }
+        };
+        let logarithms: Vec<f64> = levels.iter().map(|l| l.ln()).collect();
+        Ok(Var::constant(ops::fourier_embedding(&logarithms, &self.frequencies.value())))
+    }
+}
