@@ -8,6 +8,7 @@ pub mod nn;
 pub mod diffusion;
 pub mod checkpoint;
 pub mod data;
+pub mod testing;
 pub mod ops;
 pub mod autograd;
 pub mod tensor;

@@ -2,6 +2,7 @@
 
 mod checkpoint;
 mod data;
+mod gradients;
 mod loader;
 mod pictures;
 mod schedule;
