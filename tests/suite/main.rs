@@ -6,3 +6,4 @@ mod gradients;
 mod loader;
 mod pictures;
 mod schedule;
+mod structure;
