@@ -29,7 +29,13 @@ impl Process {
     /// The pair that one denoising step connects, from the data x_0 and two standard normal tensors of its shape:
     ///
     /// x_t = a_s_cum[t] x_0 + sigmas_cum[t] noise_t,   x_{t+1} = a_s[t+1] x_t + sigmas[t+1] noise_{t+1}
-    pub fn forward_pair(&self, x0: &Tensor, t: &[usize], noise_t: &Tensor, noise_t1: &Tensor) -> Result<(Tensor, Tensor)> {
+    pub fn forward_pair(
+        &self,
+        x0: &Tensor,
+        t: &[usize],
+        noise_t: &Tensor,
+        noise_t1: &Tensor,
+    ) -> Result<(Tensor, Tensor)> {
         let Schedule { a_s, sigmas, a_s_cum, sigmas_cum, .. } = &self.schedule;
         let of_t = |table: &[f64]| t.iter().map(|&t| table[t]).collect();
         let of_next = |table: &[f64]| t.iter().map(|&t| table[t + 1]).collect();

@@ -144,7 +144,7 @@ mod tests {
     fn size_classes_waste_at_most_an_eighth() {
         for bytes in (1..5000).chain([1 << 20, (1 << 20) + 1, 123_456_789]) {
             let c = capacity_for(bytes);
-            assert!(c >= bytes && c % ALIGN == 0);
+            assert!(c >= bytes && c.is_multiple_of(ALIGN));
             assert!(c <= bytes + (bytes / 8).max(ALIGN), "{bytes} -> {c}");
         }
     }

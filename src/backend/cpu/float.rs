@@ -134,6 +134,24 @@ fn exp_f32(x: f32) -> f32 {
     if x < -87.33 { 0.0 } else { result }
 }
 
+/// Evaluates an expression with `T` standing for the number type of a storage:
+/// `by_float!(x.dtype(), T => T::store(scale::<T>(T::slice(x))))`.
+macro_rules! by_float {
+    ($dtype:expr, $T:ident => $e:expr) => {
+        match $dtype {
+            $crate::backend::DType::F32 => {
+                type $T = f32;
+                $e
+            }
+            $crate::backend::DType::F64 => {
+                type $T = f64;
+                $e
+            }
+        }
+    };
+}
+pub(crate) use by_float;
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -159,21 +177,3 @@ mod tests {
         assert!(Float::exp(f32::NAN).is_nan());
     }
 }
-
-/// Evaluates an expression with `T` standing for the number type of a storage:
-/// `by_float!(x.dtype(), T => T::store(scale::<T>(T::slice(x))))`.
-macro_rules! by_float {
-    ($dtype:expr, $T:ident => $e:expr) => {
-        match $dtype {
-            $crate::backend::DType::F32 => {
-                type $T = f32;
-                $e
-            }
-            $crate::backend::DType::F64 => {
-                type $T = f64;
-                $e
-            }
-        }
-    };
-}
-pub(crate) use by_float;

@@ -19,6 +19,8 @@ use crate::tensor::{self, DType, Device, Key, Tensor};
 const ANY: usize = 3;
 const FIRST: usize = 1;
 
+type Run = Box<dyn Fn(&[Var]) -> Result<Var> + Send + Sync>;
+
 pub struct Case {
     /// The operation's stem, as its files are called.
     pub op: &'static str,
@@ -30,7 +32,7 @@ pub struct Case {
     pub real: bool,
     /// Multiplications and additions of the forward pass; 0 where memory is the cost.
     pub flops: f64,
-    run: Box<dyn Fn(&[Var]) -> Result<Var> + Send + Sync>,
+    run: Run,
 }
 
 impl Case {
