@@ -2,6 +2,7 @@
 
 mod checkpoint;
 mod data;
+mod fixtures;
 mod gradients;
 mod loader;
 mod pictures;

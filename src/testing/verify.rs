@@ -1,0 +1,167 @@
+//! Checks a golden fixture of any kind: computes again what it holds and tells how far off each result is.
+
+use std::path::Path;
+
+use super::closeness::{norm, relative_error};
+use super::fixtures::Fixture;
+use crate::autograd::{Graph, Var, grad};
+use crate::models::{Discriminator, DiscriminatorConfig, Generator, GeneratorConfig};
+use crate::nn::Param;
+use crate::tensor::{DType, Device, Tensor};
+use crate::{Result, ops};
+
+/// The largest relative 2-norm errors that pass.
+#[derive(Clone, Copy, Debug)]
+pub struct Tolerances {
+    pub outputs: f64,
+    /// Of gradients and of what an optimizer made from them.
+    pub gradients: f64,
+}
+
+impl Default for Tolerances {
+    fn default() -> Self {
+        Tolerances { outputs: 1e-4, gradients: 1e-3 }
+    }
+}
+
+/// What a group of tensors is judged as.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Judged {
+    Output,
+    Gradient,
+}
+
+/// Tensors that are reported together.
+#[derive(Clone, Debug)]
+pub struct Group {
+    pub name: String,
+    pub judged: Judged,
+    /// How many tensors were compared.
+    pub tensors: usize,
+    /// The largest relative 2-norm error of any of them, and whose it is.
+    pub error: f64,
+    pub worst: String,
+}
+
+/// All groups of one fixture.
+#[derive(Clone, Debug)]
+pub struct Report {
+    pub kind: String,
+    pub groups: Vec<Group>,
+}
+
+impl Report {
+    /// The groups over tolerance; an error that is not a number is over any.
+    pub fn failures(&self, tolerances: &Tolerances) -> Vec<&Group> {
+        let allowed = |judged| match judged {
+            Judged::Output => tolerances.outputs,
+            Judged::Gradient => tolerances.gradients,
+        };
+        self.groups.iter().filter(|g| !(g.error <= allowed(g.judged))).collect()
+    }
+}
+
+/// Computes in `dtype` what the fixture at `path` holds and compares.
+///
+/// Errors: a file that is no fixture or of an unknown kind, parameters that do not fit the network it describes.
+pub fn verify(path: impl AsRef<Path>, dtype: DType) -> Result<Report> {
+    let fixture = Fixture::open(path, dtype)?;
+    let groups = match fixture.kind() {
+        "generator" => generator(&fixture)?,
+        "discriminator" => discriminator(&fixture)?,
+        other => return Err(fixture.error(format!("holds an unknown kind of computation, `{other}`"))),
+    };
+    Ok(Report { kind: fixture.kind().to_owned(), groups })
+}
+
+/// In a group, a tensor smaller than this part of the largest one is measured against that part: a gradient that
+/// vanishes in exact arithmetic (of the bias of attention's keys, say, which softmax ignores) is nothing but rounding.
+const NEGLIGIBLE: f64 = 1e-3;
+
+/// Compares what was computed, by name, with the tensors of those names after `prefix` in the fixture.
+fn compare(fixture: &Fixture, prefix: &str, judged: Judged, got: &[(String, Vec<f64>)]) -> Result<Group> {
+    let mut expected = Vec::new();
+    for (name, got) in got {
+        let full_name = format!("{prefix}{name}");
+        // What has no entry has no influence: its gradient is zero.
+        let want = if fixture.has(&full_name) { fixture.values(&full_name)? } else { vec![0.0; got.len()] };
+        expected.push(want);
+    }
+    let largest = expected.iter().map(|want| norm(want.iter().copied())).fold(0.0, f64::max);
+    let mut group =
+        Group { name: prefix.trim_end_matches('.').to_owned(), judged, tensors: 0, error: 0.0, worst: String::new() };
+    for ((name, got), want) in got.iter().zip(&expected) {
+        let error = relative_error(got, want, NEGLIGIBLE * largest);
+        group.tensors += 1;
+        if group.worst.is_empty() || error > group.error || error.is_nan() {
+            group.error = error;
+            group.worst = name.clone();
+        }
+    }
+    Ok(group)
+}
+
+fn compare_one(fixture: &Fixture, name: &str, judged: Judged, got: &Tensor) -> Result<Group> {
+    let mut group = compare(fixture, name, judged, &[(String::new(), got.to_f64())])?;
+    group.worst = name.to_owned();
+    Ok(group)
+}
+
+/// The gradients of y by parameter name; zeros where a parameter has no influence.
+fn by_name(params: &[Param], gradients: Vec<Option<Var>>) -> Vec<(String, Vec<f64>)> {
+    let values = |param: &Param, gradient: Option<Var>| match gradient {
+        Some(gradient) => gradient.value().to_f64(),
+        None => vec![0.0; param.shape().iter().product()],
+    };
+    params.iter().zip(gradients).map(|(p, g)| (p.name().to_owned(), values(p, g))).collect()
+}
+
+fn generator(fixture: &Fixture) -> Result<Vec<Group>> {
+    let config: GeneratorConfig = fixture.config()?;
+    let network = Generator::new(&config, 0, fixture.dtype(), &Device::Cpu)?;
+    fixture.load("param.", network.params())?;
+    let x = Var::leaf(fixture.tensor("x")?);
+    let z = Var::leaf(fixture.tensor("z")?);
+    let out = network.forward(&x, &fixture.times("t")?, &z)?;
+    let mut groups = vec![compare_one(fixture, "out", Judged::Output, out.value())?];
+    if fixture.has("grad_out") {
+        let params: Vec<Var> = network.params().iter().map(Param::var).collect();
+        let wanted: Vec<&Var> = [&x, &z].into_iter().chain(&params).collect();
+        let grad_out = Var::constant(fixture.tensor("grad_out")?);
+        let mut gradients = grad(&out, Some(&grad_out), &wanted, Graph::Free)?;
+        let of_params = gradients.split_off(2);
+        for (name, gradient) in ["grad_x", "grad_z"].into_iter().zip(gradients) {
+            let gradient =
+                gradient.ok_or_else(|| fixture.error(format!("{name}: the output does not depend on it")))?;
+            groups.push(compare_one(fixture, name, Judged::Gradient, gradient.value())?);
+        }
+        groups.push(compare(fixture, "grad.", Judged::Gradient, &by_name(network.params(), of_params))?);
+    }
+    Ok(groups)
+}
+
+fn discriminator(fixture: &Fixture) -> Result<Vec<Group>> {
+    let config: DiscriminatorConfig = fixture.config()?;
+    let network = Discriminator::new(&config, 0, fixture.dtype(), &Device::Cpu)?;
+    fixture.load("param.", network.params())?;
+    let x = Var::leaf(fixture.tensor("x")?);
+    let x_t = Var::constant(fixture.tensor("x_t")?);
+    let out = network.forward(&x, &fixture.times("t")?, &x_t)?;
+    let mut groups = vec![compare_one(fixture, "out", Judged::Output, out.value())?];
+
+    let params: Vec<Var> = network.params().iter().map(Param::var).collect();
+    let wanted: Vec<&Var> = params.iter().chain([&x]).collect();
+    let loss = ops::mean_all(&ops::softplus(&ops::affine(&out, -1.0, 0.0)?)?)?;
+    let mut gradients = grad(&loss, None, &wanted, Graph::Keep)?;
+    let of_x = gradients.pop().flatten().ok_or_else(|| fixture.error("the loss does not depend on x"))?;
+    groups.push(compare_one(fixture, "grad_x", Judged::Gradient, of_x.value())?);
+    groups.push(compare(fixture, "grad.", Judged::Gradient, &by_name(network.params(), gradients))?);
+
+    let of_x = grad(&ops::sum_all(&out)?, None, &[&x], Graph::Create)?.remove(0);
+    let of_x = of_x.ok_or_else(|| fixture.error("the logits do not depend on x"))?;
+    let r1 = ops::mean_all(&ops::sum_per_sample(&ops::mul(&of_x, &of_x)?)?)?;
+    groups.push(compare_one(fixture, "r1", Judged::Output, r1.value())?);
+    let gradients = grad(&r1, None, &params.iter().collect::<Vec<_>>(), Graph::Free)?;
+    groups.push(compare(fixture, "r1_grad.", Judged::Gradient, &by_name(network.params(), gradients))?);
+    Ok(groups)
+}
