@@ -18,6 +18,7 @@ use down::DownLevel;
 use up::{Tail, UpLevel};
 
 use crate::autograd::Var;
+use crate::diffusion::Schedule;
 use crate::nn::{Attention, Conv2d, Conv2dSpec, Filter, FourierEmbedding, Init, Linear, Param, Scope, Timesteps};
 use crate::tensor::{DType, Device, Key};
 use crate::{Error, Result, ops};
@@ -116,6 +117,18 @@ impl Generator {
     /// Every parameter, in published order.
     pub fn params(&self) -> &[Param] {
         &self.params
+    }
+
+    /// How this network is told the steps t (from x_{t+1} to x_t) of a schedule. The noise level of a Fourier embedding
+    /// is the noise of x_{t+1} relative to its signal, which is never 0.
+    pub fn times(&self, schedule: &Schedule, t: &[usize]) -> Timesteps {
+        match self.config.embedding_type {
+            EmbeddingType::Positional => Timesteps::Index(t.to_vec()),
+            EmbeddingType::Fourier => {
+                let level = |&t: &usize| schedule.sigmas_cum[t + 1] / schedule.a_s_cum[t + 1];
+                Timesteps::NoiseLevel(t.iter().map(level).collect())
+            }
+        }
     }
 
     /// The prediction of x_0 from x_t [N, H, W, C], the time of each sample and z [N, nz]; the shape of x_t.

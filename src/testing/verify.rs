@@ -57,7 +57,7 @@ impl Report {
             Judged::Output => tolerances.outputs,
             Judged::Gradient => tolerances.gradients,
         };
-        self.groups.iter().filter(|g| !(g.error <= allowed(g.judged))).collect()
+        self.groups.iter().filter(|g| g.error.is_nan() || g.error > allowed(g.judged)).collect()
     }
 }
 

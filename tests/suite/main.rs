@@ -2,9 +2,12 @@
 
 mod checkpoint;
 mod data;
+mod discriminator;
 mod fixtures;
+mod generator;
 mod gradients;
 mod loader;
+mod parameters;
 mod pictures;
 mod schedule;
 mod structure;
