@@ -4,6 +4,7 @@ mod direct;
 mod fast;
 mod finish;
 mod gather;
+mod winograd;
 
 use super::simd::isa;
 use super::{Buffer, Float, Storage, by_float, naive};

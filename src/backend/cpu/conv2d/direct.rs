@@ -5,10 +5,11 @@
 //! (h mod t, w mod t) meet the same taps, so each of those t^2 classes is one pass with its own list of taps.
 
 use super::finish::Finish;
+use super::gather;
 use crate::backend::cpu::Buffer;
-use crate::backend::cpu::gemm::MAX_MR;
 use crate::backend::cpu::gemm::pack::{Source, pack_panel};
 use crate::backend::cpu::gemm::tile::{NV, Reduction, Sink, nr, tile};
+use crate::backend::cpu::gemm::{Columns, MAX_MR, transposed};
 use crate::backend::cpu::parallel::{Shared, for_each};
 use crate::backend::cpu::simd::{Isa, Simd, simd_fn};
 use crate::backend::params::Conv2d;
@@ -19,12 +20,12 @@ const PIXELS: usize = 64;
 const TASK: usize = 1 << 20;
 
 /// Output pixel (i, j) of a pass sums over its taps src[i step + dy, j step + dx] * weights.
-pub struct Pass {
+struct Pass {
     n: usize,
     /// The image that is read, [h, w, c].
     src: [usize; 3],
     step: usize,
-    /// Pixels of the pass; (i, j) goes to (i dst_step + dst_at[0], j dst_step + dst_at[1]) of an image [dst[0], dst[1]].
+    /// Pixels of the pass; (i, j) goes to row i dst_step + dst_at[0], column j dst_step + dst_at[1] of images `dst`.
     grid: [usize; 2],
     dst: [usize; 2],
     dst_step: usize,
@@ -42,7 +43,7 @@ struct Tap {
 }
 
 impl Pass {
-    pub fn forward(g: &Conv2d) -> Self {
+    fn forward(g: &Conv2d) -> Self {
         let taps = (0..g.r * g.s).map(|t| Tap {
             dy: (t / g.s) as isize - g.pad[0] as isize,
             dx: (t % g.s) as isize - g.pad[2] as isize,
@@ -63,7 +64,7 @@ impl Pass {
 
     /// Pixel h = stride i + a of the input is under tap r of output row p where p stride + r = h + top, that is
     /// p = i + (a + top - r) / stride for those r that leave no remainder.
-    pub fn input_grad(g: &Conv2d) -> Vec<Self> {
+    fn input_grad(g: &Conv2d) -> Vec<Self> {
         let t = g.stride;
         let offset = |a: usize, top: usize, r: usize| {
             let d = (a + top) as isize - r as isize;
@@ -100,12 +101,33 @@ impl Pass {
     fn pixel(&self, i: usize) -> (usize, usize, [isize; 2]) {
         let (n, i, j) = (i / (self.grid[0] * self.grid[1]), i / self.grid[1] % self.grid[0], i % self.grid[1]);
         let (y, x) = (i * self.dst_step + self.dst_at[0], j * self.dst_step + self.dst_at[1]);
-        ((n), (n * self.dst[0] + y) * self.dst[1] + x, [(i * self.step) as isize, (j * self.step) as isize])
+        (n, (n * self.dst[0] + y) * self.dst[1] + x, [(i * self.step) as isize, (j * self.step) as isize])
     }
 }
 
+/// y = conv(x, w), finished by `finish`.
+pub fn forward(isa: Isa, x: &[f32], w: &[f32], g: &Conv2d, finish: Finish) {
+    run(isa, &Pass::forward(g), x, w, finish);
+}
+
+/// dx for dy and w.
+pub fn input_grad(isa: Isa, dy: &[f32], w: &[f32], g: &Conv2d, finish: Finish) {
+    for pass in Pass::input_grad(g) {
+        run(isa, &pass, dy, w, finish);
+    }
+}
+
+/// dw [K, R S C] = dy^T [K, N P Q] times x gathered under the taps [N P Q, R S C].
+pub fn weight_grad(isa: Isa, x: &[f32], dy: &[f32], g: &Conv2d, dw: &mut [f32]) {
+    let a = Source { p: dy.as_ptr(), k: g.n * g.p * g.q, n: g.k, k_step: g.k, n_step: 1 };
+    let n = g.r * g.s * g.c;
+    let pack = gather::columns(isa, g, x);
+    // SAFETY: the caller has checked the sizes.
+    unsafe { transposed(isa, a, Columns::Packed { n, pack: &pack }, dw, n, 1.0, 0.0) }
+}
+
 /// Runs a pass over `src` with weights `w`; `finish` takes the sums.
-pub fn run(isa: Isa, pass: &Pass, src: &[f32], w: &[f32], finish: Finish) {
+fn run(isa: Isa, pass: &Pass, src: &[f32], w: &[f32], finish: Finish) {
     let [h, width, c] = pass.src;
     let (nr, mr) = (NV * isa.lanes(), isa.mr());
     let (panels, taps) = (finish.k.div_ceil(nr), pass.taps.len());

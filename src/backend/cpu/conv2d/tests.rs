@@ -1,5 +1,6 @@
-use super::Epilogue;
 use super::fast::{forward, input_grad, weight_grad};
+use super::finish::Finish;
+use super::{Epilogue, direct, winograd};
 use crate::backend::cpu::naive;
 use crate::backend::cpu::simd::{Isa, isa};
 use crate::backend::cpu::testing::{in_pools, numbers, rel_error};
@@ -46,10 +47,21 @@ fn check_conv(g: Conv2d) {
             let error = rel_error(&got, want);
             assert!(error < 3e-6, "{what}, {}, {g:?}: {error:e}", isa.name());
         };
-        check("forward", &y64, &|y| forward(isa, &x, &w, &g, &Epilogue::default(), y));
-        check("forward with everything", &y64_full, &|y| forward(isa, &x, &w, &g, &full, y));
-        check("input gradient", &dx64, &|dx| input_grad(isa, &dy, &w, &g, dx));
-        check("weight gradient", &dw64, &|dw| weight_grad(isa, &x, &dy, &g, dw));
+        // Both algorithms, whichever the shape would get.
+        check("direct", &y64, &|y| direct::forward(isa, &x, &w, &g, Finish::plain(g.k, y)));
+        check("direct with everything", &y64_full, &|y| direct::forward(isa, &x, &w, &g, Finish::new(&g, &full, y)));
+        check("direct, input gradient", &dx64, &|dx| direct::input_grad(isa, &dy, &w, &g, Finish::plain(g.c, dx)));
+        check("direct, weight gradient", &dw64, &|dw| direct::weight_grad(isa, &x, &dy, &g, dw));
+        if winograd::fits(&g) {
+            check("winograd", &y64, &|y| winograd::forward(isa, &x, &w, &g, Finish::plain(g.k, y)));
+            check("winograd with everything", &y64_full, &|y| {
+                winograd::forward(isa, &x, &w, &g, Finish::new(&g, &full, y))
+            });
+            check("winograd, input gradient", &dx64, &|dx| {
+                winograd::input_grad(isa, &dy, &w, &g, Finish::plain(g.c, dx))
+            });
+            check("winograd, weight gradient", &dw64, &|dw| winograd::weight_grad(isa, &x, &dy, &g, dw));
+        }
     }
 }
 
@@ -68,7 +80,7 @@ fn channels_of_all_kinds() {
 #[test]
 fn sizes_strides_and_paddings() {
     for (h, w) in [(1, 1), (1, 9), (4, 4), (6, 5), (8, 8), (11, 13)] {
-        for pad in [[0; 4], [1; 4], [2; 4], [0, 1, 0, 1], [3, 0, 1, 2]] {
+        for pad in [[0; 4], [1; 4], [2; 4], [0, 1, 0, 2], [3, 0, 1, 2]] {
             for (r, s) in [(1, 1), (3, 3), (2, 5), (4, 4)] {
                 for stride in [1, 2, 3] {
                     if h + pad[0] + pad[1] >= r && w + pad[2] + pad[3] >= s {
@@ -86,6 +98,33 @@ fn large_enough_for_threads_and_for_more_than_one_block() {
     check_conv(Conv2d::new([3, 17, 16, 64], [33, 3, 3, 64], 2, [0, 1, 0, 1]));
     check_conv(Conv2d::new([2, 40, 30, 12], [12, 3, 3, 12], 1, [1; 4]));
     check_conv(Conv2d::new([5, 16, 16, 40], [72, 1, 1, 40], 1, [0; 4]));
+}
+
+/// Transforms could lose digits where sums cancel, so here numbers are centred, as in a network. Measured on AVX-512,
+/// AVX2 and plain: 1.0e-6 for sums over 128 channels, 1.4e-6 over 256, 2.1e-6 over 512; weight gradients 8e-7.
+#[test]
+fn winograd_error_on_real_layers() {
+    let centred = |len, seed| numbers(len, seed).into_iter().map(|x| x - 0.25).collect::<Vec<f32>>();
+    for g in [
+        Conv2d::new([1, 32, 32, 128], [128, 3, 3, 128], 1, [1; 4]),
+        Conv2d::new([1, 16, 16, 256], [256, 3, 3, 256], 1, [1; 4]),
+        Conv2d::new([2, 8, 8, 512], [256, 3, 3, 512], 1, [1; 4]),
+    ] {
+        let (x, w, dy) = (centred(g.x_len(), 1), centred(g.w_len(), 2), centred(g.y_len(), 3));
+        let (x64, w64, dy64) = (wide(&x), wide(&w), wide(&dy));
+        let (mut y64, mut dx64, mut dw64) = (vec![0.0; g.y_len()], vec![0.0; g.x_len()], vec![0.0; g.w_len()]);
+        naive::conv2d_forward(&x64, &w64, &g, &Epilogue::default(), &mut y64);
+        naive::conv2d_input_grad(&dy64, &w64, &g, &mut dx64);
+        naive::conv2d_weight_grad(&x64, &dy64, &g, &mut dw64);
+        for isa in Isa::available() {
+            let (mut y, mut dx, mut dw) = (vec![0.0; g.y_len()], vec![0.0; g.x_len()], vec![0.0; g.w_len()]);
+            winograd::forward(isa, &x, &w, &g, Finish::plain(g.k, &mut y));
+            winograd::input_grad(isa, &dy, &w, &g, Finish::plain(g.c, &mut dx));
+            winograd::weight_grad(isa, &x, &dy, &g, &mut dw);
+            let errors = [rel_error(&y, &y64), rel_error(&dx, &dx64), rel_error(&dw, &dw64)];
+            assert!(errors.iter().all(|&e| e < 3e-6), "{}, {g:?}: {errors:?}", isa.name());
+        }
+    }
 }
 
 #[test]

@@ -10,6 +10,7 @@
 //! loads two vectors of B and MR numbers of A for 2 MR multiply-adds.
 
 use crate::backend::cpu::simd::Simd;
+use std::mem::MaybeUninit;
 
 /// Vectors in a row of the tile.
 pub const NV: usize = 2;
@@ -103,12 +104,26 @@ unsafe fn accumulate<S: Simd, const M: usize, const N: usize>(
                 b = b.add(red.b_step);
             }
         }
+        // Through memory, so that the sink's loop need not be unrolled: if it indexed `acc` with a variable, the sums
+        // would not stay in registers above.
+        let mut sums = Sums([MaybeUninit::uninit(); MAX_TILE]);
+        let sums = sums.0.as_mut_ptr().cast::<f32>();
         for (i, acc) in acc.iter().enumerate() {
-            if i < rows {
-                for (j, &acc) in acc.iter().enumerate() {
-                    sink.put(i, j * S::LANES, (cols - j * S::LANES).min(S::LANES), acc);
-                }
+            for (j, &acc) in acc.iter().enumerate() {
+                S::store(sums.add((i * N + j) * S::LANES), acc);
+            }
+        }
+        for i in 0..rows {
+            for j in 0..N {
+                let lanes = (cols - j * S::LANES).min(S::LANES);
+                sink.put(i, j * S::LANES, lanes, S::load(sums.add((i * N + j) * S::LANES)));
             }
         }
     }
 }
+
+/// The largest tile of all instruction sets: 8 x 2 vectors of 16.
+const MAX_TILE: usize = 256;
+
+#[repr(align(64))]
+struct Sums([MaybeUninit<f32>; MAX_TILE]);
