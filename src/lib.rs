@@ -2,13 +2,15 @@
 //!
 //! The modules, from the top of the stack to the bottom. A module uses only what stands below it.
 
+pub mod cli;
+pub mod testing;
+pub mod train;
 pub mod sample;
 pub mod models;
+pub mod checkpoint;
 pub mod nn;
 pub mod diffusion;
-pub mod checkpoint;
 pub mod data;
-pub mod testing;
 pub mod ops;
 pub mod autograd;
 pub mod tensor;

@@ -1,4 +1,178 @@
-//! Weights on disk.
+//! Trainings on disk: safetensors files with the networks' parameters under their published names and layouts, each
+//! group behind a prefix, and with what else it takes to continue.
 
 pub mod published;
 pub mod safetensors;
+
+use std::collections::BTreeSet;
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use ::safetensors::Dtype;
+use serde::de::DeserializeOwned;
+use serde::{Deserialize, Serialize};
+
+use crate::error::{Error, IoContext, Result};
+use crate::nn::Param;
+use crate::tensor::Tensor;
+use published::{from_published, published_shape};
+use safetensors::Reader;
+
+/// The prefixes of the groups of tensors.
+pub const GENERATOR: &str = "g.param.";
+pub const GENERATOR_EMA: &str = "g.ema.";
+pub const GENERATOR_ADAM: [&str; 2] = ["g.adam.m.", "g.adam.v."];
+pub const DISCRIMINATOR: &str = "d.param.";
+pub const DISCRIMINATOR_ADAM: [&str; 2] = ["d.adam.m.", "d.adam.v."];
+
+/// The folder of checkpoints in a run's folder.
+const FOLDER: &str = "checkpoints";
+const EXTENSION: &str = "safetensors";
+
+/// What a checkpoint tells beside its tensors, with the configuration `C` of the training.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Header<C> {
+    /// Raised when older programs could no longer read it.
+    pub format: u32,
+    /// Steps done.
+    pub step: u64,
+    /// The epoch of the next step, counted from 0.
+    pub epoch: u64,
+    pub seed: u64,
+    pub config: C,
+}
+
+/// The newest format, which this program writes.
+pub const FORMAT: u32 = 1;
+/// The header's entry in the file's string map.
+const KEY: &str = "ddgan";
+
+impl<C: Serialize> Header<C> {
+    /// Writes the header and the tensors, named with their prefixes and laid out as in memory, atomically.
+    pub fn write(&self, path: &Path, tensors: &[(String, Tensor)]) -> Result<()> {
+        let header = serde_json::to_string(self).expect("a configuration is numbers, strings and lists");
+        safetensors::write(path, (KEY, header), tensors)
+    }
+}
+
+impl<C: DeserializeOwned> Header<C> {
+    /// Errors: a safetensors file that is no checkpoint of ours, or of a later version.
+    pub fn read(reader: &Reader) -> Result<Header<C>> {
+        #[derive(Deserialize)]
+        struct Version {
+            format: u32,
+        }
+        let bad = |what: String| Error::format(reader.path(), what);
+        let Some(text) = reader.metadata(KEY) else {
+            return Err(bad(format!("is no checkpoint of a training: its header has no entry `{KEY}`")));
+        };
+        let parse = |e: serde_json::Error| bad(format!("its entry `{KEY}`: {e}"));
+        let Version { format } = serde_json::from_str(text).map_err(parse)?;
+        if format > FORMAT {
+            return Err(bad(format!(
+                "has format {format}, this program knows up to {FORMAT}; use a newer version of it"
+            )));
+        }
+        serde_json::from_str(text).map_err(parse)
+    }
+}
+
+/// Parameters as entries of a checkpoint.
+pub fn entries(prefix: &str, params: &[Param]) -> impl Iterator<Item = (String, Tensor)> {
+    params.iter().map(move |p| (format!("{prefix}{}", p.name()), p.value()))
+}
+
+/// Whether a checkpoint has the group.
+pub fn holds(reader: &Reader, prefix: &str) -> bool {
+    reader.names().iter().any(|name| name.starts_with(prefix))
+}
+
+/// Sets every parameter to what the group holds for it.
+///
+/// Errors: tensors that are missing, that no parameter asks for, or of another shape or type; then nothing is set.
+pub fn load(reader: &mut Reader, prefix: &str, params: &[Param]) -> Result<()> {
+    let values = read(reader, prefix, params)?;
+    params.iter().zip(values).try_for_each(|(param, value)| param.set(value.cast(param.value().dtype())))
+}
+
+/// The group's tensors for each parameter, laid out as in memory. Errors as [`load`].
+pub fn read(reader: &mut Reader, prefix: &str, params: &[Param]) -> Result<Vec<Tensor>> {
+    check(reader, prefix, params)?;
+    let value = |p: &Param| Ok(from_published(p.name(), &reader.read(&format!("{prefix}{}", p.name()))?));
+    params.iter().map(value).collect()
+}
+
+fn check(reader: &Reader, prefix: &str, params: &[Param]) -> Result<()> {
+    let held: BTreeSet<String> = reader.names().into_iter().filter(|name| name.starts_with(prefix)).collect();
+    let wanted: BTreeSet<String> = params.iter().map(|p| format!("{prefix}{}", p.name())).collect();
+    let mut faults = Vec::new();
+    let mut list = |what: &str, names: Vec<String>| {
+        const SHOWN: usize = 8;
+        if !names.is_empty() {
+            let more = if names.len() > SHOWN { ", ..." } else { "" };
+            faults.push(format!("{} {what}: {}{more}", names.len(), names[..names.len().min(SHOWN)].join(", ")));
+        }
+    };
+    list("missing", wanted.difference(&held).cloned().collect());
+    list("unexpected", held.difference(&wanted).cloned().collect());
+    let misfit = |p: &Param| {
+        let name = format!("{prefix}{}", p.name());
+        let (got, want) = (reader.shape(&name)?, published_shape(p.name(), p.shape()));
+        (got != want).then(|| format!("{name} is {got:?}, expected {want:?}"))
+    };
+    list("of another shape", params.iter().filter_map(misfit).collect());
+    let no_number = |name: &&String| !matches!(reader.dtype(name), Some(Dtype::F32 | Dtype::F64) | None);
+    list("neither F32 nor F64", held.iter().filter(no_number).cloned().collect());
+    if faults.is_empty() {
+        return Ok(());
+    }
+    let what = format!("its tensors {prefix}* do not fit the network of its configuration; {}", faults.join("; "));
+    Err(Error::format(reader.path(), what))
+}
+
+/// The file of the checkpoint after `step` steps in a run's folder.
+pub fn path_of(run: &Path, step: u64) -> PathBuf {
+    run.join(FOLDER).join(format!("step-{step:06}.{EXTENSION}"))
+}
+
+/// The newest checkpoint in a run's folder.
+///
+/// Errors: there is none.
+pub fn newest(run: &Path) -> Result<PathBuf> {
+    let newest = list(run)?.pop();
+    newest.map(|(_, path)| path).ok_or_else(|| {
+        let run = run.display();
+        Error::NotFound(format!(
+            "{run} has no {FOLDER}/step-*.{EXTENSION}: it is no run's folder, or nothing was saved yet"
+        ))
+    })
+}
+
+/// Removes all checkpoints but the `keep` newest ones.
+pub fn prune(run: &Path, keep: usize) -> Result<()> {
+    let all = list(run)?;
+    for (_, path) in &all[..all.len().saturating_sub(keep)] {
+        fs::remove_file(path).at(path, "remove")?;
+    }
+    Ok(())
+}
+
+/// The checkpoints in a run's folder by their steps, the oldest first.
+fn list(run: &Path) -> Result<Vec<(u64, PathBuf)>> {
+    let folder = run.join(FOLDER);
+    let mut found = Vec::new();
+    let entries = match fs::read_dir(&folder) {
+        Err(e) if e.kind() == std::io::ErrorKind::NotFound => return Ok(found),
+        entries => entries.at(&folder, "read")?,
+    };
+    for entry in entries {
+        let path = entry.at(&folder, "read")?.path();
+        let step = path
+            .file_name()
+            .and_then(|name| name.to_str())
+            .and_then(|name| name.strip_prefix("step-")?.strip_suffix(EXTENSION)?.strip_suffix('.')?.parse().ok());
+        found.extend(step.map(|step| (step, path)));
+    }
+    found.sort();
+    Ok(found)
+}

@@ -9,6 +9,7 @@ use std::path::{Path, PathBuf};
 use safetensors::Dtype;
 use safetensors::tensor::{Metadata, TensorInfo};
 
+use super::published::{published_shape, to_published};
 use crate::error::{Error, IoContext, Result};
 use crate::fsutil::write_atomic;
 use crate::tensor::{DType, Tensor};
@@ -16,7 +17,7 @@ use crate::tensor::{DType, Tensor};
 /// The format's own limit, so that a hostile header cannot make us reserve more.
 const MAX_HEADER: u64 = 100_000_000;
 
-/// Writes tensors in the given order, atomically. `metadata` is one entry of the header's string map; one, because
+/// Writes tensors in the given order, each in its published layout, atomically. `metadata` is one entry of the header's string map; one, because
 /// the map has no order and equal content shall give equal bytes.
 ///
 /// Errors: whatever the disk reports.
@@ -29,7 +30,7 @@ pub fn write(path: impl AsRef<Path>, metadata: (&str, String), tensors: &[(Strin
         };
         let start = end;
         end += size * tensor.len();
-        (name.clone(), TensorInfo { dtype, shape: tensor.shape().to_vec(), data_offsets: (start, end) })
+        (name.clone(), TensorInfo { dtype, shape: published_shape(name, tensor.shape()), data_offsets: (start, end) })
     };
     let places = tensors.iter().map(&mut place).collect();
     let map = HashMap::from([(metadata.0.to_string(), metadata.1)]);
@@ -39,7 +40,8 @@ pub fn write(path: impl AsRef<Path>, metadata: (&str, String), tensors: &[(Strin
     write_atomic(path, |file| {
         file.write_all(&(header.len() as u64).to_le_bytes())?;
         file.write_all(&header)?;
-        for (_, tensor) in tensors {
+        for (name, tensor) in tensors {
+            let tensor = to_published(name, tensor);
             file.write_all(&match tensor.dtype() {
                 DType::F32 => tensor.to_f32().iter().flat_map(|v| v.to_le_bytes()).collect::<Vec<u8>>(),
                 DType::F64 => tensor.to_f64().iter().flat_map(|v| v.to_le_bytes()).collect(),
@@ -104,6 +106,11 @@ impl Reader {
     /// The shape of a tensor as it is in the file.
     pub fn shape(&self, name: &str) -> Option<&[usize]> {
         self.header.info(name).map(|info| info.shape.as_slice())
+    }
+
+    /// The type of a tensor's numbers.
+    pub fn dtype(&self, name: &str) -> Option<Dtype> {
+        self.header.info(name).map(|info| info.dtype)
     }
 
     /// A tensor of numbers as it is in the file.

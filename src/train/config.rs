@@ -1,0 +1,134 @@
+//! Everything that a training's result depends on, under the published names.
+
+use std::path::PathBuf;
+
+use serde::{Deserialize, Serialize};
+
+use crate::diffusion::ScheduleConfig;
+use crate::error::{Error, Result};
+use crate::models::{DiscriminatorConfig, GeneratorConfig};
+
+/// The configuration of a training; the file `config.toml` of its folder.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct TrainConfig {
+    /// The name of the data set.
+    pub dataset: String,
+    /// The folder that was asked to be searched for it first.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub data_dir: Option<PathBuf>,
+    /// Decides the first parameters, the order of the data, and all noise.
+    pub seed: u64,
+    pub batch_size: usize,
+    /// Passes over the data, and the length of the learning rates' decay.
+    pub num_epoch: u64,
+    /// Learning rates of the generator and of the discriminator in the first epoch.
+    pub lr_g: f64,
+    pub lr_d: f64,
+    /// Keeps the learning rates as they are in the first epoch.
+    pub no_lr_decay: bool,
+    /// Adam's.
+    pub beta1: f64,
+    pub beta2: f64,
+    /// The weight of the gradient penalty R1.
+    pub r1_gamma: f64,
+    /// R1 is computed on every `lazy_reg`-th step.
+    pub lazy_reg: u64,
+    /// Whether the generator's parameters are averaged, for samples.
+    pub use_ema: bool,
+    pub ema_decay: f64,
+    /// Steps between two lines of statistics.
+    pub stats_every: u64,
+    /// Steps between two grids of pictures, and the pictures in one.
+    pub grid_every: u64,
+    pub grid_pictures: usize,
+    /// Steps between two checkpoints, and how many of them are kept.
+    pub checkpoint_every: u64,
+    pub keep_checkpoints: usize,
+    pub schedule: ScheduleConfig,
+    pub generator: GeneratorConfig,
+    pub discriminator: DiscriminatorConfig,
+}
+
+/// The published defaults; `stats_every` and below are ours.
+impl Default for TrainConfig {
+    fn default() -> Self {
+        TrainConfig {
+            dataset: "digits".into(),
+            data_dir: None,
+            seed: 1024,
+            batch_size: 128,
+            num_epoch: 1200,
+            lr_g: 1.5e-4,
+            lr_d: 1e-4,
+            no_lr_decay: false,
+            beta1: 0.5,
+            beta2: 0.9,
+            r1_gamma: 0.05,
+            lazy_reg: 1,
+            use_ema: true,
+            ema_decay: 0.9999,
+            stats_every: 50,
+            grid_every: 500,
+            grid_pictures: 64,
+            checkpoint_every: 500,
+            keep_checkpoints: 2,
+            schedule: ScheduleConfig::default(),
+            generator: GeneratorConfig::default(),
+            discriminator: DiscriminatorConfig::default(),
+        }
+    }
+}
+
+impl TrainConfig {
+    /// Errors name the key, and what would work.
+    pub fn validate(&self) -> Result<()> {
+        let refuse = |key: &str, expected: &str, got: &dyn std::fmt::Display| {
+            Err(Error::config(format!("{key} is {got}, expected {expected}")))
+        };
+        let counts = [
+            ("batch_size", self.batch_size as u64),
+            ("num_epoch", self.num_epoch),
+            ("lazy_reg", self.lazy_reg),
+            ("stats_every", self.stats_every),
+            ("grid_every", self.grid_every),
+            ("grid_pictures", self.grid_pictures as u64),
+            ("checkpoint_every", self.checkpoint_every),
+            ("keep_checkpoints", self.keep_checkpoints as u64),
+        ];
+        if let Some((key, value)) = counts.iter().find(|(_, value)| *value == 0) {
+            return refuse(key, "at least 1", value);
+        }
+        for (key, value) in [("lr_g", self.lr_g), ("lr_d", self.lr_d)] {
+            if !(value > 0.0 && value.is_finite()) {
+                return refuse(key, "a positive number", &value);
+            }
+        }
+        for (key, value) in [("beta1", self.beta1), ("beta2", self.beta2), ("ema_decay", self.ema_decay)] {
+            if !(0.0..1.0).contains(&value) {
+                return refuse(key, "at least 0 and below 1", &value);
+            }
+        }
+        if !(self.r1_gamma >= 0.0 && self.r1_gamma.is_finite()) {
+            return refuse("r1_gamma", "0 or a positive number", &self.r1_gamma);
+        }
+        let (generator, discriminator) = (&self.generator, &self.discriminator);
+        if generator.num_channels != discriminator.num_channels {
+            let expected = format!("{} as the generator's", generator.num_channels);
+            return refuse("the discriminator's num_channels", &expected, &discriminator.num_channels);
+        }
+        // Networks see pictures of the generator's size.
+        let image_size = Some(generator.image_size);
+        DiscriminatorConfig { image_size, ..discriminator.clone() }.validate()?;
+        generator.validate()
+    }
+
+    /// Errors: a file that cannot be read, that is no TOML, has unknown keys or values of another type.
+    pub fn from_toml(text: &str) -> Result<TrainConfig> {
+        toml::from_str(text).map_err(|e| Error::config(e.to_string()))
+    }
+
+    pub fn to_toml(&self) -> String {
+        toml::to_string(self).expect("a configuration is numbers, strings and lists")
+    }
+}

@@ -1,0 +1,64 @@
+//! Everything random that a training step uses, either drawn or given.
+
+use crate::tensor::{DType, Device, Key, Tensor, normal, stream, uniform};
+
+/// The random inputs of one half of a step, the discriminator's or the generator's.
+pub struct HalfInputs {
+    /// [N], uniform in 0 .. T-1.
+    pub t: Vec<usize>,
+    /// Standard normal, like the pictures: they make x_t from x_0, and x_{t+1} from x_t.
+    pub noise_t: Tensor,
+    pub noise_t1: Tensor,
+    /// [N, nz], standard normal: the generator's latent.
+    pub z: Tensor,
+    /// Standard normal, like the pictures: the posterior's.
+    pub noise_post: Tensor,
+    /// What the generator's dropout is drawn from, if it has any.
+    pub dropout: Key,
+}
+
+/// What one training step works on.
+pub struct StepInputs {
+    /// x_0 [N, H, W, C] in [-1, 1].
+    pub real: Tensor,
+    pub discriminator: HalfInputs,
+    pub generator: HalfInputs,
+}
+
+/// The sizes of a step's random inputs, and what names their sequences.
+#[derive(Clone, Debug)]
+pub struct Draw {
+    pub seed: u64,
+    /// The number of the step, counted from 0 over the whole training.
+    pub step: u64,
+    pub num_timesteps: usize,
+    pub nz: usize,
+}
+
+impl StepInputs {
+    /// Draws what a step needs around its pictures. It follows from the seed and the number of the step alone, so
+    /// that a resumed training sees what one that was not stopped would have seen.
+    pub fn draw(real: Tensor, draw: &Draw) -> StepInputs {
+        let [discriminator, generator] = ["discriminator", "generator"].map(|half| draw.half(half, &real));
+        StepInputs { real, discriminator, generator }
+    }
+}
+
+impl Draw {
+    fn half(&self, half: &str, real: &Tensor) -> HalfInputs {
+        let n = real.shape()[0];
+        let key = |what: &str| Key { seed: self.seed, stream: stream(&format!("train/{half}/{what}"), self.step) };
+        let like_real = |what| normal(real.shape(), key(what), real.dtype(), &real.device());
+        let times = uniform([n], key("t"), DType::F32, &Device::Cpu).to_f32();
+        // Uniform numbers are in (0, 1].
+        let t = times.iter().map(|&u| (u as f64 * self.num_timesteps as f64).ceil() as usize - 1).collect();
+        HalfInputs {
+            t,
+            noise_t: like_real("noise_t"),
+            noise_t1: like_real("noise_t1"),
+            z: normal([n, self.nz], key("z"), real.dtype(), &real.device()),
+            noise_post: like_real("noise_post"),
+            dropout: key("dropout"),
+        }
+    }
+}

@@ -1,0 +1,24 @@
+//! Training: the step as a list of phases, and the run around it.
+
+mod config;
+mod cosine;
+mod inputs;
+mod losses;
+mod optimizer;
+mod presets;
+mod progress;
+mod run;
+mod run_dir;
+mod state;
+mod stats;
+mod step;
+
+pub use config::TrainConfig;
+pub use cosine::cosine_annealing;
+pub use inputs::{HalfInputs, StepInputs};
+pub use optimizer::{Gradients, Optimizer};
+pub use presets::{PRESETS, preset};
+pub use run::{Finished, RunOptions, run};
+pub use run_dir::RunDir;
+pub use stats::Stats;
+pub use step::{DiscriminatorLosses, Losses, Trainer};

@@ -1,0 +1,110 @@
+//! How a run shows where it is: a bar on a terminal, plain lines elsewhere.
+
+use std::io::IsTerminal;
+use std::time::{Duration, Instant};
+
+use indicatif::{ProgressBar, ProgressStyle};
+
+use super::Stats;
+
+/// When a training ends: by steps (or the epochs they make up), or by time.
+#[derive(Clone, Copy, Debug)]
+pub struct Limits {
+    pub steps: u64,
+    pub time: Option<Duration>,
+}
+
+impl Limits {
+    /// The share of the way done, by whichever limit is nearer, and the time left at the pace so far.
+    fn estimate(&self, step: u64, elapsed: Duration) -> (f64, Duration) {
+        let by_steps = step as f64 / self.steps as f64;
+        let seconds = elapsed.as_secs_f64();
+        let left_by_steps = seconds * (1.0 / by_steps.max(1e-9) - 1.0);
+        let Some(time) = self.time else { return (by_steps, Duration::from_secs_f64(left_by_steps)) };
+        let left_by_time = time.saturating_sub(elapsed);
+        if left_by_time.as_secs_f64() < left_by_steps {
+            (seconds / time.as_secs_f64(), left_by_time)
+        } else {
+            (by_steps, Duration::from_secs_f64(left_by_steps))
+        }
+    }
+
+    /// Whether a run that has done `step` steps is over.
+    pub fn reached(&self, step: u64, elapsed: Duration) -> bool {
+        step >= self.steps || self.time.is_some_and(|time| elapsed >= time)
+    }
+}
+
+/// The display of one run.
+pub struct Progress {
+    limits: Limits,
+    started: Instant,
+    bar: Option<ProgressBar>,
+    losses: String,
+}
+
+/// The bar's length; its position is the share done.
+const PARTS: u64 = 1000;
+
+impl Progress {
+    pub fn new(limits: Limits, started: Instant) -> Progress {
+        let style = ProgressStyle::with_template("{bar:20} {msg}").expect("a valid template");
+        let bar = std::io::stderr().is_terminal().then(|| ProgressBar::new(PARTS).with_style(style));
+        Progress { limits, started, bar, losses: String::new() }
+    }
+
+    /// After every step.
+    pub fn step(&self, step: u64, epoch: u64) {
+        if let Some(bar) = &self.bar {
+            let (share, message) = self.line(step, epoch);
+            bar.set_position((share * PARTS as f64) as u64);
+            bar.set_message(message);
+        }
+    }
+
+    /// After every line of statistics.
+    pub fn stats(&mut self, stats: &Stats) {
+        let Stats { loss_d_real, loss_d_fake, loss_r1, loss_g, images_per_s, .. } = stats;
+        let r1 = loss_r1.map_or(String::new(), |r1| format!(" R1 {r1:.3}"));
+        self.losses = format!("  D {loss_d_real:.3}+{loss_d_fake:.3}{r1}  G {loss_g:.3}  {images_per_s:.0} images/s");
+        if self.bar.is_none() {
+            eprintln!("{}", self.line(stats.step, stats.epoch).1);
+        }
+    }
+
+    /// A line that stays.
+    pub fn note(&self, line: &str) {
+        match &self.bar {
+            Some(bar) => bar.println(line),
+            None => eprintln!("{line}"),
+        }
+    }
+
+    fn line(&self, step: u64, epoch: u64) -> (f64, String) {
+        let elapsed = self.started.elapsed();
+        let (share, left) = self.limits.estimate(step, elapsed);
+        let rate = step as f64 / elapsed.as_secs_f64();
+        let line = format!(
+            "step {step}/{}  epoch {epoch}{}  {rate:.2} it/s  {} left",
+            self.limits.steps,
+            self.losses,
+            clock(left)
+        );
+        (share, line)
+    }
+}
+
+impl Drop for Progress {
+    fn drop(&mut self) {
+        if let Some(bar) = &self.bar {
+            bar.abandon();
+        }
+    }
+}
+
+/// `m:ss`, or `h:mm:ss` from an hour on.
+fn clock(time: Duration) -> String {
+    let seconds = time.as_secs();
+    let (hours, minutes, seconds) = (seconds / 3600, seconds / 60 % 60, seconds % 60);
+    if hours > 0 { format!("{hours}:{minutes:02}:{seconds:02}") } else { format!("{minutes}:{seconds:02}") }
+}

@@ -1,0 +1,79 @@
+//! What a run measures about itself.
+
+use serde::{Deserialize, Serialize};
+
+use super::Losses;
+
+/// One line of `stats.jsonl`: means over the steps since the line before.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Stats {
+    /// Steps done.
+    pub step: u64,
+    /// The epoch of the last of them, counted from 0.
+    pub epoch: u64,
+    pub loss_d_real: f64,
+    pub loss_d_fake: f64,
+    /// Over the steps that had it; null if none had.
+    pub loss_r1: Option<f64>,
+    pub loss_g: f64,
+    pub lr_g: f64,
+    pub lr_d: f64,
+    pub images_per_s: f64,
+    /// Since the start of the run.
+    pub seconds: f64,
+    /// The most memory that the process had at once so far; null where the system does not tell.
+    pub peak_memory_mib: Option<f64>,
+}
+
+/// Sums of the losses over an interval.
+#[derive(Clone, Debug, Default)]
+pub struct Interval {
+    steps: u64,
+    pub images: u64,
+    real: f64,
+    fake: f64,
+    r1: f64,
+    r1_steps: u64,
+    generator: f64,
+}
+
+/// The mean losses of an interval.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct MeanLosses {
+    pub real: f64,
+    pub fake: f64,
+    pub r1: Option<f64>,
+    pub generator: f64,
+}
+
+impl Interval {
+    pub fn add(&mut self, losses: &Losses, images: usize) {
+        self.steps += 1;
+        self.images += images as u64;
+        self.real += losses.discriminator.real;
+        self.fake += losses.discriminator.fake;
+        if let Some(r1) = losses.discriminator.r1 {
+            self.r1 += r1;
+            self.r1_steps += 1;
+        }
+        self.generator += losses.generator;
+    }
+
+    pub fn is_empty(&self) -> bool {
+        self.steps == 0
+    }
+
+    pub fn means(&self) -> MeanLosses {
+        let n = self.steps as f64;
+        let r1 = (self.r1_steps > 0).then(|| self.r1 / self.r1_steps as f64);
+        MeanLosses { real: self.real / n, fake: self.fake / n, r1, generator: self.generator / n }
+    }
+}
+
+/// The largest resident set of this process so far, in MiB, as Linux counts it.
+pub fn peak_memory_mib() -> Option<f64> {
+    let status = std::fs::read_to_string("/proc/self/status").ok()?;
+    let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:"))?;
+    let kib: f64 = line.trim().strip_suffix("kB")?.trim().parse().ok()?;
+    Some(kib / 1024.0)
+}

@@ -1,0 +1,190 @@
+//! One training step: the discriminator's phases and update, then the generator's.
+
+use super::inputs::{HalfInputs, StepInputs};
+use super::optimizer::{Gradients, Optimizer, accumulate};
+use super::{TrainConfig, losses};
+use crate::autograd::{Graph, Var, grad, no_grad};
+use crate::diffusion::Process;
+use crate::error::{Error, Result};
+use crate::models::{Discriminator, Generator};
+use crate::nn::{Param, Timesteps};
+use crate::sample;
+use crate::tensor::{DType, Device, Tensor};
+
+/// The losses of the discriminator's half.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct DiscriminatorLosses {
+    pub real: f64,
+    pub fake: f64,
+    /// gamma / 2 E |dD/dx_t|^2, on the steps that have it.
+    pub r1: Option<f64>,
+}
+
+/// The losses of a step.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Losses {
+    pub discriminator: DiscriminatorLosses,
+    pub generator: f64,
+}
+
+/// The networks with what trains them.
+pub struct Trainer {
+    pub(super) config: TrainConfig,
+    process: Process,
+    pub(super) generator: Generator,
+    /// The generator with the moving average of the parameters.
+    pub(super) ema: Option<Generator>,
+    pub(super) discriminator: Discriminator,
+    pub(super) generator_optimizer: Optimizer,
+    pub(super) discriminator_optimizer: Optimizer,
+    /// The number of the next step, counted from 0.
+    pub(super) step: u64,
+}
+
+impl Trainer {
+    /// Errors: a configuration that cannot work.
+    pub fn new(config: &TrainConfig, dtype: DType, device: &Device) -> Result<Trainer> {
+        config.validate()?;
+        let generator = || Generator::new(&config.generator, config.seed, dtype, device);
+        let (generator, ema) = (generator()?, config.use_ema.then(generator).transpose()?);
+        let discriminator = Discriminator::new(&config.discriminator, config.seed, dtype, device)?;
+        let optimizer = |params: &[Param]| Optimizer::new(params, config.beta1, config.beta2);
+        Ok(Trainer {
+            config: config.clone(),
+            process: Process::new(&config.schedule)?,
+            generator_optimizer: optimizer(generator.params()),
+            discriminator_optimizer: optimizer(discriminator.params()),
+            generator,
+            ema,
+            discriminator,
+            step: 0,
+        })
+    }
+
+    pub fn config(&self) -> &TrainConfig {
+        &self.config
+    }
+
+    pub fn process(&self) -> &Process {
+        &self.process
+    }
+
+    pub fn generator(&self) -> &Generator {
+        &self.generator
+    }
+
+    pub fn discriminator(&self) -> &Discriminator {
+        &self.discriminator
+    }
+
+    /// The generator to sample from: with the averaged parameters, if they are averaged.
+    pub fn averaged_generator(&self) -> &Generator {
+        self.ema.as_ref().unwrap_or(&self.generator)
+    }
+
+    /// The number of the next step, counted from 0.
+    pub fn step_number(&self) -> u64 {
+        self.step
+    }
+
+    /// One step of both networks, at the given learning rates of the generator and of the discriminator.
+    ///
+    /// Errors: a loss that is not finite; the networks are as they were before the half in which it arose.
+    pub fn step(&mut self, inputs: &StepInputs, [lr_g, lr_d]: [f64; 2]) -> Result<Losses> {
+        let (discriminator, gradients) = self.discriminator_gradients(&inputs.real, &inputs.discriminator)?;
+        self.update_discriminator(&gradients, lr_d)?;
+        drop(gradients);
+        let (generator, gradients) = self.generator_gradients(&inputs.real, &inputs.generator)?;
+        self.update_generator(&gradients, lr_g)?;
+        self.step += 1;
+        Ok(Losses { discriminator, generator })
+    }
+
+    /// The discriminator's losses on true pairs, with R1 on every `lazy_reg`-th step, and on the generator's.
+    pub fn discriminator_gradients(
+        &self,
+        real: &Tensor,
+        inputs: &HalfInputs,
+    ) -> Result<(DiscriminatorLosses, Gradients)> {
+        let (x_t, x_t1) = self.process.forward_pair(real, &inputs.t, &inputs.noise_t, &inputs.noise_t1)?;
+        let x_t1 = Var::constant(x_t1);
+        let (real, r1, mut gradients) = self.true_pairs(x_t, &x_t1, &inputs.t)?;
+        let (fake, others) = self.generated_pairs(&x_t1, inputs)?;
+        accumulate(&mut gradients, others)?;
+        Ok((DiscriminatorLosses { real, fake, r1 }, gradients))
+    }
+
+    fn true_pairs(&self, x_t: Tensor, x_t1: &Var, t: &[usize]) -> Result<(f64, Option<f64>, Gradients)> {
+        let with_r1 = self.step.is_multiple_of(self.config.lazy_reg);
+        let x_t = if with_r1 { Var::leaf(x_t) } else { Var::constant(x_t) };
+        let logits = self.judge(&x_t, x_t1, t)?;
+        let mut loss = losses::real(&logits)?;
+        let real = self.finite("loss_d_real", &loss)?;
+        let mut r1 = None;
+        if with_r1 {
+            let penalty = losses::r1(&logits, &x_t, self.config.r1_gamma)?;
+            r1 = Some(self.finite("loss_r1", &penalty)?);
+            loss = crate::ops::add(&loss, &penalty)?;
+        }
+        drop(logits);
+        Ok((real, r1, gradients_of(loss, self.discriminator.params())?))
+    }
+
+    fn generated_pairs(&self, x_t1: &Var, inputs: &HalfInputs) -> Result<(f64, Gradients)> {
+        // The generator is not trained here: it leaves no graph.
+        let x_t = no_grad(|| self.generate(x_t1, inputs))?;
+        let loss = losses::fake(&self.judge(&x_t, x_t1, &inputs.t)?)?;
+        let fake = self.finite("loss_d_fake", &loss)?;
+        Ok((fake, gradients_of(loss, self.discriminator.params())?))
+    }
+
+    /// The generator's loss. Only its own parameters get gradients.
+    pub fn generator_gradients(&self, real: &Tensor, inputs: &HalfInputs) -> Result<(f64, Gradients)> {
+        let (_, x_t1) = self.process.forward_pair(real, &inputs.t, &inputs.noise_t, &inputs.noise_t1)?;
+        let x_t1 = Var::constant(x_t1);
+        let x_t = self.generate(&x_t1, inputs)?;
+        let loss = losses::generator(&self.judge(&x_t, &x_t1, &inputs.t)?)?;
+        drop(x_t);
+        let value = self.finite("loss_g", &loss)?;
+        Ok((value, gradients_of(loss, self.generator.params())?))
+    }
+
+    pub fn update_discriminator(&mut self, gradients: &Gradients, lr: f64) -> Result<()> {
+        self.discriminator_optimizer.step(self.discriminator.params(), gradients, lr, None)
+    }
+
+    /// Updates the generator and its moving average.
+    pub fn update_generator(&mut self, gradients: &Gradients, lr: f64) -> Result<()> {
+        let ema = self.ema.as_ref().map(|ema| (ema.params(), self.config.ema_decay));
+        self.generator_optimizer.step(self.generator.params(), gradients, lr, ema)
+    }
+
+    /// x_t from the posterior of the x_0 that the generator predicts.
+    fn generate(&self, x_t1: &Var, inputs: &HalfInputs) -> Result<Var> {
+        let t = sample::times(&self.generator, &self.process, &inputs.t);
+        let x0 = self.generator.forward_train(x_t1, &t, &Var::constant(inputs.z.clone()), inputs.dropout)?;
+        self.process.posterior_step(&x0, x_t1, &inputs.t, &inputs.noise_post)
+    }
+
+    fn judge(&self, x_t: &Var, x_t1: &Var, t: &[usize]) -> Result<Var> {
+        self.discriminator.forward(x_t, &Timesteps::Index(t.to_vec()), x_t1)
+    }
+
+    fn finite(&self, name: &str, loss: &Var) -> Result<f64> {
+        let value = loss.value().item();
+        if value.is_finite() {
+            return Ok(value);
+        }
+        let what = format!(
+            "{name} is {value}: the training has diverged. What was saved before is intact. Start again with lower \
+             learning rates (lr_g, lr_d) or another weight of the gradient penalty (r1_gamma, lazy_reg)"
+        );
+        Err(Error::Training { step: self.step, what })
+    }
+}
+
+/// Takes the loss, so that its graph is freed on the way.
+fn gradients_of(loss: Var, params: &[Param]) -> Result<Gradients> {
+    let leaves: Vec<Var> = params.iter().map(Param::var).collect();
+    grad(&loss, None, &leaves.iter().collect::<Vec<_>>(), Graph::Free)
+}
