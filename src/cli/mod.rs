@@ -2,7 +2,7 @@
 
 mod sample;
 mod train;
-//mod verify;
+mod verify;
 
 use std::process::ExitCode;
 
@@ -32,7 +32,7 @@ struct GlobalOptions {
 enum Verb {
     Train(Box<train::TrainArgs>),
     Sample(sample::SampleArgs),
-    //    Verify(verify::VerifyArgs),
+    Verify(verify::VerifyArgs),
 }
 
 /// Parses the command line and does what it says. Errors of usage end the program with code 2.
@@ -48,7 +48,7 @@ pub fn run() -> anyhow::Result<ExitCode> {
     match verb {
         Verb::Train(args) => train::run(&args),
         Verb::Sample(args) => sample::run(&args),
-        //        Verb::Verify(args) => verify::run(&args),
+        Verb::Verify(args) => verify::run(&args),
     }
 }
 

@@ -70,10 +70,8 @@ impl Schedule {
 
         let a_s: Vec<f64> = alphas.iter().map(|alpha| alpha.sqrt()).collect();
         let a_s_cum = cumulative_product(&a_s);
-        // The posterior is that of steps 1 ..= T; before them nothing has been added. Its beta is what the rounded
-        // alpha leaves, so that at t = 0 it is exactly the predicted x_0.
-        let alpha = &alphas[1..];
-        let beta: Vec<f64> = alpha.iter().map(|alpha| 1.0 - alpha).collect();
+        // The posterior is that of steps 1 ..= T; before them nothing has been added.
+        let (beta, alpha) = (&betas[1..], &alphas[1..]);
         let alpha_bar = cumulative_product(alpha);
         let alpha_bar_before = |t: usize| if t == 0 { 1.0 } else { alpha_bar[t - 1] };
         let table = |f: &dyn Fn(usize) -> f64| (0..steps).map(f).collect::<Vec<f64>>();

@@ -1,5 +1,8 @@
 //! Checks a golden fixture of any kind: computes again what it holds and tells how far off each result is.
 
+mod process;
+mod train_step;
+
 use std::path::Path;
 
 use super::closeness::{norm, relative_error};
@@ -24,6 +27,16 @@ impl Default for Tolerances {
     }
 }
 
+impl Tolerances {
+    /// The largest error that passes.
+    pub fn of(&self, judged: Judged) -> f64 {
+        match judged {
+            Judged::Output => self.outputs,
+            Judged::Gradient => self.gradients,
+        }
+    }
+}
+
 /// What a group of tensors is judged as.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Judged {
@@ -43,6 +56,13 @@ pub struct Group {
     pub worst: String,
 }
 
+impl Group {
+    /// Whether the error is within tolerance; one that is not a number never is.
+    pub fn passes(&self, tolerances: &Tolerances) -> bool {
+        self.error <= tolerances.of(self.judged)
+    }
+}
+
 /// All groups of one fixture.
 #[derive(Clone, Debug)]
 pub struct Report {
@@ -51,13 +71,9 @@ pub struct Report {
 }
 
 impl Report {
-    /// The groups over tolerance; an error that is not a number is over any.
+    /// The groups over tolerance.
     pub fn failures(&self, tolerances: &Tolerances) -> Vec<&Group> {
-        let allowed = |judged| match judged {
-            Judged::Output => tolerances.outputs,
-            Judged::Gradient => tolerances.gradients,
-        };
-        self.groups.iter().filter(|g| g.error.is_nan() || g.error > allowed(g.judged)).collect()
+        self.groups.iter().filter(|group| !group.passes(tolerances)).collect()
     }
 }
 
@@ -69,6 +85,9 @@ pub fn verify(path: impl AsRef<Path>, dtype: DType) -> Result<Report> {
     let groups = match fixture.kind() {
         "generator" => generator(&fixture)?,
         "discriminator" => discriminator(&fixture)?,
+        "schedule" => process::schedule(&fixture)?,
+        "sample" => process::sample(&fixture)?,
+        "train_step" => train_step::train_step(&fixture)?,
         other => return Err(fixture.error(format!("holds an unknown kind of computation, `{other}`"))),
     };
     Ok(Report { kind: fixture.kind().to_owned(), groups })

@@ -96,7 +96,7 @@ impl Trainer {
         drop(gradients);
         let (generator, gradients) = self.generator_gradients(&inputs.real, &inputs.generator)?;
         self.update_generator(&gradients, lr_g)?;
-        self.step += 1;
+        self.next_step();
         Ok(Losses { discriminator, generator })
     }
 
@@ -157,6 +157,11 @@ impl Trainer {
     pub fn update_generator(&mut self, gradients: &Gradients, lr: f64) -> Result<()> {
         let ema = self.ema.as_ref().map(|ema| (ema.params(), self.config.ema_decay));
         self.generator_optimizer.step(self.generator.params(), gradients, lr, ema)
+    }
+
+    /// Counts a step whose parts were called one by one; [`Trainer::step`] does it by itself.
+    pub fn next_step(&mut self) {
+        self.step += 1;
     }
 
     /// x_t from the posterior of the x_0 that the generator predicts.

@@ -42,4 +42,9 @@ fixtures!(
     netg_25_generator: "netG_25_generator",
     discriminator_small: "discriminator_small",
     discriminator_large: "discriminator_large",
+    schedule_t2: "schedule_T2_vp",
+    schedule_t4: "schedule_T4_vp",
+    schedule_t8_geometric: "schedule_T8_geo",
+    sample: "sample_T4",
+    train_step: "train_step_small",
 );
