@@ -30,7 +30,7 @@ pub struct TrainConfig {
     /// Adam's.
     pub beta1: f64,
     pub beta2: f64,
-    /// The weight of the gradient penalty R1.
+    /// The weight of the gradient penalty R1; 0 leaves it out.
     pub r1_gamma: f64,
     /// R1 is computed on every `lazy_reg`-th step.
     pub lazy_reg: u64,

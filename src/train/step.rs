@@ -115,7 +115,7 @@ impl Trainer {
     }
 
     fn true_pairs(&self, x_t: Tensor, x_t1: &Var, t: &[usize]) -> Result<(f64, Option<f64>, Gradients)> {
-        let with_r1 = self.step.is_multiple_of(self.config.lazy_reg);
+        let with_r1 = self.config.r1_gamma > 0.0 && self.step.is_multiple_of(self.config.lazy_reg);
         let x_t = if with_r1 { Var::leaf(x_t) } else { Var::constant(x_t) };
         let logits = self.judge(&x_t, x_t1, t)?;
         let mut loss = losses::real(&logits)?;

@@ -49,7 +49,7 @@ pub struct ConfigOptions {
     /// Adam's decay of the second moment
     #[arg(long, help_heading = "Training", value_name = "X")]
     beta2: Option<f64>,
-    /// Weight of the discriminator's gradient penalty R1
+    /// Weight of the discriminator's gradient penalty R1; 0 leaves it out
     #[arg(long, help_heading = "Training", value_name = "X")]
     r1_gamma: Option<f64>,
     /// Compute R1 every N-th step
