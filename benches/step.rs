@@ -128,10 +128,10 @@ fn schedule() -> ScheduleConfig {
     ScheduleConfig { num_timesteps: NUM_TIMESTEPS, ..ScheduleConfig::default() }
 }
 
-/// The largest resident set this process ever had.
+/// The largest resident set this process ever had, to a tenth.
 fn peak_mib() -> Result<f64> {
     let status = std::fs::read_to_string("/proc/self/status").context("peak memory is read from Linux's /proc")?;
     let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:")).context("no VmHWM in /proc/self/status")?;
     let kib: f64 = line.trim().trim_end_matches(" kB").parse().context("VmHWM is no number")?;
-    Ok(kib / 1024.0)
+    Ok((10.0 * kib / 1024.0).round() / 10.0)
 }
