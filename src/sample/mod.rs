@@ -5,5 +5,5 @@ mod posterior;
 mod source;
 
 pub use grid::Pictures;
-pub use posterior::{Denoised, denoise, draw, times};
+pub use posterior::{Denoised, denoise, draw};
 pub use source::Source;

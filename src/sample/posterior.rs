@@ -7,8 +7,6 @@ use crate::autograd::{Var, no_grad};
 use crate::diffusion::Process;
 use crate::error::Result;
 use crate::models::Generator;
-use crate::models::ncsnpp::EmbeddingType;
-use crate::nn::Timesteps;
 use crate::tensor::{DType, Device, Key, Tensor, normal, stream};
 
 /// The result of one denoising step.
@@ -17,16 +15,6 @@ pub struct Denoised {
     pub x0: Tensor,
     /// x_t of the same shape.
     pub x_t: Tensor,
-}
-
-/// The times of the pairs (x_t, x_{t+1}) as the generator takes them: the index t, or the noise level of x_{t+1}.
-pub fn times(generator: &Generator, process: &Process, t: &[usize]) -> Timesteps {
-    match generator.config().embedding_type {
-        EmbeddingType::Positional => Timesteps::Index(t.to_vec()),
-        EmbeddingType::Fourier => {
-            Timesteps::NoiseLevel(t.iter().map(|&t| process.schedule().sigmas_cum[t + 1]).collect())
-        }
-    }
 }
 
 /// One step from x_{t+1} [N, H, W, C] to x_t, with the generator's latent z [N, nz] and the posterior's noise.
@@ -41,7 +29,7 @@ pub fn denoise(
     no_grad(|| {
         let t = vec![t; x_t1.shape()[0]];
         let x_t1 = Var::constant(x_t1.clone());
-        let x0 = generator.forward(&x_t1, &times(generator, process, &t), &Var::constant(z.clone()))?;
+        let x0 = generator.forward(&x_t1, &generator.times(process.schedule(), &t), &Var::constant(z.clone()))?;
         let x_t = process.posterior_step(&x0, &x_t1, &t, noise)?;
         Ok(Denoised { x0: x0.into_value(), x_t: x_t.into_value() })
     })

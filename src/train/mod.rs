@@ -3,7 +3,7 @@
 mod config;
 mod cosine;
 mod inputs;
-mod losses;
+pub mod losses;
 mod optimizer;
 mod presets;
 mod progress;

@@ -8,7 +8,6 @@ use crate::diffusion::Process;
 use crate::error::{Error, Result};
 use crate::models::{Discriminator, Generator};
 use crate::nn::{Param, Timesteps};
-use crate::sample;
 use crate::tensor::{DType, Device, Tensor};
 
 /// The losses of the discriminator's half.
@@ -166,7 +165,7 @@ impl Trainer {
 
     /// x_t from the posterior of the x_0 that the generator predicts.
     fn generate(&self, x_t1: &Var, inputs: &HalfInputs) -> Result<Var> {
-        let t = sample::times(&self.generator, &self.process, &inputs.t);
+        let t = self.generator.times(self.process.schedule(), &inputs.t);
         let x0 = self.generator.forward_train(x_t1, &t, &Var::constant(inputs.z.clone()), inputs.dropout)?;
         self.process.posterior_step(&x0, x_t1, &inputs.t, &inputs.noise_post)
     }

@@ -2,12 +2,12 @@
 
 use serde::Deserialize;
 
-use super::{Group, Judged, compare, compare_one};
+use super::{Group, Judged, compare_one};
 use crate::Result;
 use crate::diffusion::{Process, Schedule, ScheduleConfig};
 use crate::models::{Generator, GeneratorConfig};
 use crate::sample::{Denoised, denoise};
-use crate::tensor::Device;
+use crate::tensor::{Device, Tensor};
 use crate::testing::fixtures::Fixture;
 
 pub fn schedule(fixture: &Fixture) -> Result<Vec<Group>> {
@@ -23,10 +23,11 @@ pub fn schedule(fixture: &Fixture) -> Result<Vec<Group>> {
         ("posterior_mean_coef1", schedule.posterior_mean_coef1),
         ("posterior_mean_coef2", schedule.posterior_mean_coef2),
     ];
-    let tables: Vec<_> = tables.into_iter().map(|(name, table)| (name.to_owned(), table)).collect();
-    let mut group = compare(fixture, "", Judged::Output, &tables)?;
-    group.name = "tables".to_owned();
-    Ok(vec![group])
+    let check = |(name, table): (&str, Vec<f64>)| {
+        let steps = table.len();
+        compare_one(fixture, name, Judged::Output, &Tensor::from_f64(&table, [steps]))
+    };
+    tables.into_iter().map(check).collect()
 }
 
 /// A generator, and the options of its process beside it.
