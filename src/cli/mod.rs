@@ -52,7 +52,8 @@ pub fn run() -> anyhow::Result<ExitCode> {
     }
 }
 
-/// The command line, where every `--long-flag` may also be written with underscores, as published.
+/// The command line. Every `--long-flag` may also be written with underscores, as published; of a flag given twice the
+/// last counts.
 fn command() -> clap::Command {
     fn with_underscores(command: clap::Command) -> clap::Command {
         command
@@ -64,5 +65,5 @@ fn command() -> clap::Command {
             })
             .mut_subcommands(with_underscores)
     }
-    with_underscores(Cli::command())
+    with_underscores(Cli::command().args_override_self(true))
 }

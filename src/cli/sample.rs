@@ -1,10 +1,9 @@
 //! `ddgan sample`.
 
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::process::ExitCode;
 use std::time::Instant;
 
-use anyhow::ensure;
 use clap::{Args, ValueEnum};
 
 use crate::data::ImageShape;
@@ -28,7 +27,7 @@ pub struct SampleArgs {
     /// Decides all noise
     #[arg(long, default_value_t = 0, value_name = "N")]
     seed: u64,
-    /// Where to write: a file, or for `png` a folder [default: sample-SEED beside the checkpoints]
+    /// Where to write: a file, or for `png` a folder [default: sample-SEED in the run's folder]
     #[arg(long, value_name = "PATH")]
     out: Option<PathBuf>,
     /// What to write
@@ -55,9 +54,12 @@ pub fn run(args: &SampleArgs) -> anyhow::Result<ExitCode> {
     let device = Device::Cpu;
     let Source { generator, process, path, step, averaged } = Source::open(&args.source, args.raw, DTYPE, &device)?;
     let parameters = if averaged { "averaged" } else { "raw" };
-    eprintln!("{}: {parameters} parameters after {step} steps, {} a picture", path.display(), process.num_timesteps());
-    let out = args.out.clone().unwrap_or_else(|| args.default_out());
-    ensure!(!matches!(args.format, Format::Png) || !out.is_file(), "{} is a file, expected a folder", out.display());
+    eprintln!(
+        "{}: {parameters} parameters after {step} steps, {} steps a picture",
+        path.display(),
+        process.num_timesteps()
+    );
+    let out = args.out();
 
     let config = generator.config();
     let (height, width, channels) = (config.image_size, config.image_size, config.num_channels);
@@ -88,14 +90,18 @@ pub fn run(args: &SampleArgs) -> anyhow::Result<ExitCode> {
 }
 
 impl SampleArgs {
-    /// In the run's folder, or beside the checkpoint file.
-    fn default_out(&self) -> PathBuf {
-        let folder = if self.source.is_dir() { &self.source } else { self.source.parent().unwrap_or(Path::new("")) };
-        let name = format!("sample-{}", self.seed);
-        folder.join(match self.format {
-            Format::Grid => name + ".png",
-            Format::Png => name,
-            Format::Npz => name + ".npz",
-        })
+    /// Where to write: what `--out` names; what it leaves open is in the run's folder or beside the checkpoint file.
+    fn out(&self) -> PathBuf {
+        let name = match self.format {
+            Format::Grid => format!("sample-{}.png", self.seed),
+            Format::Png => format!("sample-{}", self.seed),
+            Format::Npz => format!("sample-{}.npz", self.seed),
+        };
+        match &self.out {
+            Some(folder) if folder.is_dir() && !matches!(self.format, Format::Png) => folder.join(name),
+            Some(path) => path.clone(),
+            None if self.source.is_dir() => self.source.join(name),
+            None => self.source.with_file_name(name),
+        }
     }
 }

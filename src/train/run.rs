@@ -186,8 +186,8 @@ impl Run {
 
     fn save(&mut self) -> Result<()> {
         let before = Instant::now();
-        let run = self.dir.path();
-        self.trainer.save(&checkpoint::path_of(run, self.trainer.step_number()), self.epoch)?;
+        let (run, done) = (self.dir.path(), self.trainer.step_number());
+        self.trainer.save(&checkpoint::path_of(run, done), done / self.loader.batches_per_epoch())?;
         checkpoint::prune(run, self.config.keep_checkpoints)?;
         self.interval_started += before.elapsed();
         Ok(())

@@ -9,5 +9,7 @@ mod gradients;
 mod loader;
 mod parameters;
 mod pictures;
+mod program;
 mod schedule;
+mod training;
 mod structure;

@@ -6,7 +6,6 @@ use std::path::PathBuf;
 use std::process::ExitCode;
 use std::time::Duration;
 
-use anyhow::bail;
 use clap::Args;
 
 use crate::train::{self, Finished, PRESETS, RunOptions};
@@ -20,7 +19,7 @@ use options::ConfigOptions;
 #[command(after_help = after_help())]
 pub struct TrainArgs {
     /// The configuration to start from
-    #[arg(default_value = PRESETS[0].0)]
+    #[arg(default_value = PRESETS[0].0, value_parser = PRESETS.map(|(name, _)| name))]
     preset: String,
     /// The run's folder, empty or not there yet [default: the next free runs/NNNNN-PRESET]
     #[arg(long, value_name = "DIR")]
@@ -29,8 +28,8 @@ pub struct TrainArgs {
     #[arg(long, value_name = "N")]
     max_steps: Option<u64>,
     /// End after this many minutes
-    #[arg(long, value_name = "M")]
-    max_minutes: Option<f64>,
+    #[arg(long, value_name = "M", value_parser = minutes)]
+    max_minutes: Option<Duration>,
     #[command(flatten)]
     config: ConfigOptions,
 }
@@ -43,13 +42,14 @@ fn after_help() -> String {
 pub fn run(args: &TrainArgs) -> anyhow::Result<ExitCode> {
     let mut config = train::preset(&args.preset)?;
     args.config.apply(&mut config);
-    let max_time = match args.max_minutes.map(|minutes| Duration::try_from_secs_f64(60.0 * minutes)) {
-        Some(Err(_)) => bail!("--max-minutes must be a number of minutes from 0"),
-        Some(Ok(time)) => Some(time),
-        None => None,
-    };
-    let (outdir, name, max_steps) = (args.outdir.clone(), args.preset.clone(), args.max_steps);
+    let (outdir, name) = (args.outdir.clone(), args.preset.clone());
+    let (max_steps, max_time) = (args.max_steps, args.max_minutes);
     let Finished { folder, samples, steps } = train::run(&config, &RunOptions { outdir, name, max_steps, max_time })?;
     println!("{steps} steps done. The run is in {}, its pictures in {}", folder.display(), samples.display());
     Ok(ExitCode::SUCCESS)
+}
+
+fn minutes(text: &str) -> Result<Duration, String> {
+    let minutes: f64 = text.parse().map_err(|_| "expected a number of minutes")?;
+    Duration::try_from_secs_f64(60.0 * minutes).map_err(|e| e.to_string())
 }

@@ -1,0 +1,231 @@
+//! The training step and what goes with it: learning rates, the optimizer, a tiny training from end to end.
+
+use ddgan::autograd::Var;
+use ddgan::data::{DataSpec, open};
+use ddgan::diffusion::ScheduleConfig;
+use ddgan::models::{DiscriminatorConfig, GeneratorConfig};
+use ddgan::nn::Param;
+use ddgan::tensor::{DType, Device, Tensor};
+use ddgan::train::{Draw, Losses, Optimizer, StepInputs, TrainConfig, Trainer, cosine_annealing, preset};
+
+/// What torch.optim.lr_scheduler.CosineAnnealingLR (2.x, eta_min 1e-5) gives.
+#[test]
+fn learning_rates_fall_like_pytorchs() {
+    let of_ten = [
+        1.6e-4,
+        1.5632923872213654e-4,
+        1.4567627457812108e-4,
+        1.2908389392193552e-4,
+        1.0817627457812108e-4,
+        8.500000000000002e-5,
+        6.182372542187896e-5,
+        4.091610607806453e-5,
+        2.4323725421878956e-5,
+        1.3670761277863488e-5,
+        1e-5,
+    ];
+    for (epoch, want) in of_ten.into_iter().enumerate() {
+        let got = cosine_annealing(1.6e-4, epoch as u64, 10);
+        assert!((got - want).abs() < 1e-12 * want, "epoch {epoch}: got {got:e}, want {want:e}");
+    }
+}
+
+fn gradients(values: [Option<f32>; 2]) -> Vec<Option<Var>> {
+    values.map(|value| value.map(|value| Var::constant(Tensor::from_f32(&[value; 3], [3])))).to_vec()
+}
+
+/// With a constant gradient Adam's first steps are lr long, whatever its size, but for eps.
+#[test]
+fn optimizer_skips_parameters_without_gradient_and_starts_the_average_as_a_copy() {
+    let param = |name: &str| Param::new(name, Tensor::from_f32(&[1.0, 2.0, 3.0], [3]));
+    let (params, average) = ([param("a"), param("b")], [param("a"), param("b")]);
+    average[0].set(Tensor::from_f32(&[9.0; 3], [3])).unwrap();
+    let mut adam = Optimizer::new(&params, 0.5, 0.9);
+    adam.step(&params, &gradients([Some(1e-3), None]), 0.1, Some((&average, 0.75))).unwrap();
+    let close = |param: &Param, want: [f32; 3]| {
+        let got = param.value().to_f32();
+        assert!(got.iter().zip(want).all(|(g, w)| (g - w).abs() < 1e-5), "{}: {got:?}, want {want:?}", param.name());
+    };
+    close(&params[0], [0.9, 1.9, 2.9]);
+    close(&average[0], [0.9, 1.9, 2.9]);
+    adam.step(&params, &gradients([Some(1e-3), None]), 0.1, Some((&average, 0.75))).unwrap();
+    close(&params[0], [0.8, 1.8, 2.8]);
+    close(&average[0], [0.875, 1.875, 2.875]);
+    assert_eq!(params[1].value().to_f32(), [1.0, 2.0, 3.0]);
+    assert_eq!(adam.states()[1].m.to_f32(), [0.0; 3]);
+}
+
+fn tiny() -> TrainConfig {
+    TrainConfig {
+        seed: 7,
+        batch_size: 5,
+        lr_g: 2e-4,
+        lr_d: 2e-4,
+        r1_gamma: 0.5,
+        lazy_reg: 3,
+        ema_decay: 0.9,
+        schedule: ScheduleConfig { num_timesteps: 3, ..Default::default() },
+        generator: GeneratorConfig {
+            image_size: 16,
+            num_channels: 1,
+            num_channels_dae: 8,
+            ch_mult: vec![1, 2],
+            num_res_blocks: 1,
+            attn_resolutions: vec![8],
+            nz: 6,
+            z_emb_dim: 8,
+            n_mlp: 1,
+            ..Default::default()
+        },
+        discriminator: DiscriminatorConfig { num_channels: 1, ngf: 4, t_emb_dim: 8, ..Default::default() },
+        ..Default::default()
+    }
+}
+
+/// Drawn digits at half their size: [N, 16, 16, 1].
+fn pictures(n: usize, dtype: DType) -> Tensor {
+    let data = open(&DataSpec { name: "digits".into(), ..Default::default() }).unwrap();
+    let mut image = vec![0.0; 32 * 32];
+    let mut values = Vec::new();
+    for i in 0..n {
+        data.image(i, &mut image).unwrap();
+        let pixel = |y: usize, x: usize| image[32 * y + x] as f64;
+        for (y, x) in (0..32).step_by(2).flat_map(|y| (0..32).step_by(2).map(move |x| (y, x))) {
+            values.push((pixel(y, x) + pixel(y, x + 1) + pixel(y + 1, x) + pixel(y + 1, x + 1)) / 4.0);
+        }
+    }
+    Tensor::from_values(&values, [n, 16, 16, 1], dtype, &Device::Cpu)
+}
+
+fn step(trainer: &mut Trainer, n: usize) -> Losses {
+    let config = trainer.config();
+    let draw = Draw {
+        seed: config.seed,
+        step: trainer.step_number(),
+        num_timesteps: config.schedule.num_timesteps,
+        nz: config.generator.nz,
+    };
+    let dtype = trainer.generator().params()[0].value().dtype();
+    trainer.step(&StepInputs::draw(pictures(n, dtype), &draw), [2e-4, 2e-4]).unwrap()
+}
+
+/// The losses D real, D fake and G of each step.
+fn train(steps: usize, dtype: DType) -> (Trainer, Vec<[f64; 3]>) {
+    let mut trainer = Trainer::new(&tiny(), dtype, &Device::Cpu).unwrap();
+    let losses =
+        (0..steps).map(|_| step(&mut trainer, 5)).map(|l| [l.discriminator.real, l.discriminator.fake, l.generator]);
+    let losses = losses.collect();
+    (trainer, losses)
+}
+
+fn parameters(trainer: &Trainer) -> Vec<f32> {
+    let networks =
+        [trainer.generator().params(), trainer.averaged_generator().params(), trainer.discriminator().params()];
+    networks.into_iter().flatten().flat_map(|p| p.value().to_f32()).collect()
+}
+
+/// D real, D fake and G of each step, recorded once in f64. Adam's first steps follow the signs of gradients that are
+/// next to nothing, so differences grow from step to step: in f32, which is some 1e-4 off after eight steps, and in f64
+/// from machine to machine.
+#[test]
+fn a_tiny_training_goes_as_recorded() {
+    let recorded: [[f64; 3]; 8] = [
+        [0.693147244413, 0.693147144864, 0.694379523381],
+        [0.691121320245, 0.692401955345, 0.696531674612],
+        [0.691230644891, 0.686111130318, 0.716677669529],
+        [0.697383350018, 0.680180518730, 0.727527243632],
+        [0.711518544653, 0.651093290512, 0.706851774981],
+        [0.693030319800, 0.667084845867, 0.726694783127],
+        [0.697881491258, 0.669369265756, 0.722814949406],
+        [0.685678174511, 0.650872160783, 0.759894572487],
+    ];
+    let compare = |dtype: DType, tolerance: f64| {
+        for (i, (got, want)) in train(8, dtype).1.iter().zip(&recorded).enumerate() {
+            for (got, want) in got.iter().zip(want) {
+                assert!((got - want).abs() <= tolerance * want.abs(), "{dtype} step {i}: {got:?}, want {want:?}");
+            }
+        }
+    };
+    compare(DType::F64, 1e-7);
+    compare(DType::F32, 2e-3);
+}
+
+#[test]
+fn results_do_not_depend_on_the_number_of_threads() {
+    let with_threads = |n: usize| {
+        let pool = rayon::ThreadPoolBuilder::new().num_threads(n).build().unwrap();
+        let (trainer, losses) = pool.install(|| train(4, DType::F32));
+        (parameters(&trainer), losses)
+    };
+    let one = with_threads(1);
+    for n in [2, 3] {
+        assert!(with_threads(n) == one, "{n} threads");
+    }
+}
+
+#[test]
+fn a_training_that_was_saved_continues_bit_for_bit() {
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("state.safetensors");
+    let (mut through, _) = train(4, DType::F32);
+    through.save(&path, 0).unwrap();
+    let mut resumed = Trainer::new(&TrainConfig { seed: 8, ..tiny() }, DType::F32, &Device::Cpu).unwrap();
+    assert!(parameters(&resumed) != parameters(&through));
+    resumed = Trainer::new(&tiny(), DType::F32, &Device::Cpu).unwrap();
+    resumed.restore(&path).unwrap();
+    for _ in 0..3 {
+        assert_eq!(step(&mut through, 5), step(&mut resumed, 5));
+    }
+    assert!(parameters(&resumed) == parameters(&through));
+
+    let narrow = DiscriminatorConfig { ngf: 2, ..tiny().discriminator };
+    let other = TrainConfig { discriminator: narrow, ..tiny() };
+    let error = Trainer::new(&other, DType::F32, &Device::Cpu).unwrap().restore(&path).unwrap_err().to_string();
+    assert!(error.contains("d.param.") && error.contains("of another shape"), "{error}");
+}
+
+#[test]
+fn r1_comes_every_lazy_reg_steps_and_any_batch_size_trains() {
+    let mut trainer = Trainer::new(&tiny(), DType::F32, &Device::Cpu).unwrap();
+    let had_r1: Vec<bool> = [5, 1, 2, 7, 4].map(|n| step(&mut trainer, n).discriminator.r1.is_some()).to_vec();
+    assert_eq!(had_r1, [true, false, false, true, false]);
+}
+
+#[test]
+fn a_training_that_diverges_stops_and_names_the_step() {
+    let mut trainer = Trainer::new(&tiny(), DType::F32, &Device::Cpu).unwrap();
+    let draw = |trainer: &Trainer| Draw { seed: 7, step: trainer.step_number(), num_timesteps: 3, nz: 6 };
+    let inputs = StepInputs::draw(pictures(5, DType::F32), &draw(&trainer));
+    let error = (0..5).find_map(|_| trainer.step(&inputs, [1e20, 1e20]).err()).unwrap().to_string();
+    assert!(error.starts_with("step ") && error.contains("loss_") && error.contains("diverged"), "{error}");
+}
+
+#[test]
+fn presets_are_valid_and_survive_their_files() {
+    for (name, _) in ddgan::train::PRESETS {
+        let config = preset(name).unwrap();
+        config.validate().unwrap();
+        assert_eq!(TrainConfig::from_toml(&config.to_toml()).unwrap(), config);
+    }
+    assert!(preset("nist").unwrap_err().to_string().contains("digits, mnist, stackmnist"));
+    let unknown = TrainConfig::from_toml("batchsize = 3").unwrap_err().to_string();
+    assert!(unknown.contains("batchsize") && unknown.contains("batch_size"), "{unknown}");
+}
+
+#[test]
+fn configurations_that_cannot_work_name_their_key() {
+    let refuse = |change: fn(&mut TrainConfig), key: &str| {
+        let mut config = tiny();
+        change(&mut config);
+        let error = config.validate().unwrap_err().to_string();
+        assert!(error.contains(key), "{key}: {error}");
+    };
+    refuse(|c| c.batch_size = 0, "batch_size");
+    refuse(|c| c.lazy_reg = 0, "lazy_reg");
+    refuse(|c| c.lr_d = -1.0, "lr_d");
+    refuse(|c| c.beta2 = 1.0, "beta2");
+    refuse(|c| c.r1_gamma = f64::NAN, "r1_gamma");
+    refuse(|c| c.generator.num_channels = 3, "num_channels");
+    refuse(|c| c.generator.image_size = 4, "pictures of at least");
+    refuse(|c| c.generator.ch_mult = vec![1; 9], "ch_mult");
+}
