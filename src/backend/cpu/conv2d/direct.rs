@@ -251,7 +251,8 @@ impl<S: Simd> Sink<S> for Pixels {
     unsafe fn put(self, i: usize, j: usize, lanes: usize, v: S::V) {
         unsafe {
             let place = *self.places.add(i);
-            self.finish.put::<S>(place.image, place.at, self.k0 + j, lanes, v);
+            let biases = self.finish.biases::<S>(place.image, self.k0 + j, lanes);
+            self.finish.put::<S>(place.at + self.k0 + j, lanes, S::add(v, biases));
         }
     }
 }

@@ -46,38 +46,41 @@ impl Finish {
         Finish { bias: null, time_bias: null, residual: null, scale: 1.0, k, y: Shared::new(y) }
     }
 
-    /// Finishes and stores `lanes` sums: channels `k ..` of the pixel whose channel 0 is number `at` of the output,
-    /// in image `n`.
+    /// Bias and time bias of `lanes` channels from `k` on, in image `n`.
     ///
     /// # Safety
-    /// In a body of `simd_fn!`; the channels and the pixel exist, and no other task writes them.
+    /// In a body of `simd_fn!`; the image and the channels exist.
     #[inline(always)]
-    pub unsafe fn put<S: Simd>(self, n: usize, at: usize, k: usize, lanes: usize, mut v: S::V) {
+    pub unsafe fn biases<S: Simd>(self, n: usize, k: usize, lanes: usize) -> S::V {
         unsafe {
-            let y = self.y.at(at + k);
-            if lanes == S::LANES {
-                if !self.bias.is_null() {
-                    v = S::add(v, S::load(self.bias.add(k)));
-                }
-                if !self.time_bias.is_null() {
-                    v = S::add(v, S::load(self.time_bias.add(n * self.k + k)));
-                }
-                if !self.residual.is_null() {
-                    v = S::add(v, S::load(self.residual.add(at + k)));
-                }
-                S::store(y, S::mul(v, S::splat(self.scale)));
-            } else {
-                if !self.bias.is_null() {
-                    v = S::add(v, S::load_first(self.bias.add(k), lanes));
-                }
-                if !self.time_bias.is_null() {
-                    v = S::add(v, S::load_first(self.time_bias.add(n * self.k + k), lanes));
-                }
-                if !self.residual.is_null() {
-                    v = S::add(v, S::load_first(self.residual.add(at + k), lanes));
-                }
-                S::store_first(y, lanes, S::mul(v, S::splat(self.scale)));
+            let mut v = S::splat(0.0);
+            if !self.bias.is_null() {
+                v = load::<S>(self.bias.add(k), lanes);
             }
+            if !self.time_bias.is_null() {
+                v = S::add(v, load::<S>(self.time_bias.add(n * self.k + k), lanes));
+            }
+            v
         }
     }
+
+    /// Finishes and stores `lanes` sums, biases included: number `at` of the output and those after it.
+    ///
+    /// # Safety
+    /// In a body of `simd_fn!`; the output has them, and no other task writes them.
+    #[inline(always)]
+    pub unsafe fn put<S: Simd>(self, at: usize, lanes: usize, mut v: S::V) {
+        unsafe {
+            if !self.residual.is_null() {
+                v = S::add(v, load::<S>(self.residual.add(at), lanes));
+            }
+            v = S::mul(v, S::splat(self.scale));
+            if lanes == S::LANES { S::store(self.y.at(at), v) } else { S::store_first(self.y.at(at), lanes, v) }
+        }
+    }
+}
+
+#[inline(always)]
+unsafe fn load<S: Simd>(p: *const f32, lanes: usize) -> S::V {
+    unsafe { if lanes == S::LANES { S::load(p) } else { S::load_first(p, lanes) } }
 }

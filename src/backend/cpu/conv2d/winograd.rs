@@ -5,23 +5,30 @@
 //! outputs of 36 products (A. Lavin, S. Gray, "Fast Algorithms for Convolutional Neural Networks", 2016). With channels
 //! last all transforms run over vectors of channels.
 //!
-//! A task takes a block of tiles small enough for its transformed inputs to stay in the second-level cache, and then
-//! goes through the output channels a panel at a time, so that products never leave the cache either. The gradient of
-//! the input is the same convolution of dy with the filters turned by 180 degrees.
+//! The gradient of the input is the same convolution of dy with the filters turned by 180 degrees. There are two plans,
+//! by which of the operands is the larger:
+//!
+//! - Many tiles: all filters are transformed once. A task takes a block of tiles small enough for its transformed
+//!   inputs to stay in the second-level cache, and goes through the output channels a panel at a time, so that the
+//!   products never leave the cache either.
+//! - Few tiles (small images, small batches): all inputs are transformed once. A task takes a panel of output channels
+//!   and transforms its filters, some input channels at a time, right before it multiplies with them: 36 numbers for 9
+//!   weights never go to memory.
 
 mod filters;
+mod steps;
 mod transform;
 mod weight_grad;
 
 use super::finish::Finish;
 use crate::backend::cpu::Buffer;
-use crate::backend::cpu::gemm::MAX_MR;
-use crate::backend::cpu::gemm::tile::{NV, Reduction, Sink, nr, tile};
+use crate::backend::cpu::gemm::tile::{NV, nr};
 use crate::backend::cpu::parallel::for_each;
-use crate::backend::cpu::simd::{Isa, Simd, simd_fn};
+use crate::backend::cpu::simd::{Isa, simd_fn};
 use crate::backend::params::Conv2d;
-use filters::Filters;
-use transform::{POINTS, input_tile, load_points, output_tile, store_points};
+use filters::{Filters, transform_panel};
+use steps::{Block, multiply, transform_input, transform_output};
+use transform::POINTS;
 pub use weight_grad::weight_grad;
 
 /// A number of f32 by which the 36 planes of a workspace are set apart beyond their size, so that one tile's numbers do
@@ -29,8 +36,11 @@ pub use weight_grad::weight_grad;
 const SKEW: usize = 16;
 /// Transformed inputs of a task, tiles times channels: 36 times that is 576 KiB, half a second-level cache.
 const BLOCK: usize = 4096;
-/// Tasks to cut a small convolution into.
-const TASKS: usize = 16;
+/// Up to this many tiles are few.
+const FEW: usize = 64;
+/// Input channels whose filters are transformed at a time where there are few tiles: 288 KiB of them for a panel, and
+/// as much of products, in the second-level cache.
+const CHANNELS: usize = 64;
 
 /// Whether Winograd is the faster way to the output (or to the input's gradient).
 ///
@@ -103,166 +113,116 @@ impl Tiles {
 
 /// y = conv(x, w), finished by `finish`.
 pub fn forward(isa: Isa, x: &[f32], w: &[f32], g: &Conv2d, finish: Finish) {
-    run(isa, Tiles::forward(g), x, &Filters::forward(isa, g, w), finish);
+    run(isa, Tiles::forward(g), x, Filters::forward(g, w), finish);
 }
 
 /// dx for dy and w.
 pub fn input_grad(isa: Isa, dy: &[f32], w: &[f32], g: &Conv2d, finish: Finish) {
-    run(isa, Tiles::input_grad(g), dy, &Filters::turned(isa, g, w), finish);
+    run(isa, Tiles::input_grad(g), dy, Filters::turned(g, w), finish);
 }
 
-fn run(isa: Isa, tiles: Tiles, x: &[f32], filters: &Filters, finish: Finish) {
-    let (nr, mr) = (NV * isa.lanes(), isa.mr());
-    let panels = finish.k.div_ceil(nr);
-    let block = (BLOCK / tiles.c).clamp(mr, 64).next_multiple_of(mr).min(tiles.count().next_multiple_of(mr));
+fn run(isa: Isa, tiles: Tiles, x: &[f32], filters: Filters, finish: Finish) {
+    assert_eq!((filters.c, filters.k), (tiles.c, finish.k));
+    if tiles.count() > FEW { many(isa, tiles, x, filters, finish) } else { few(isa, tiles, x, filters, finish) }
+}
+
+/// Numbers in a plane of transformed inputs and in one of a panel's products, for `count` tiles.
+fn planes(isa: Isa, tiles: Tiles, count: usize) -> (usize, usize) {
+    let count = count.next_multiple_of(isa.mr());
+    (count * tiles.c.next_multiple_of(isa.lanes()) + SKEW, count * NV * isa.lanes() + SKEW)
+}
+
+fn many(isa: Isa, tiles: Tiles, x: &[f32], filters: Filters, finish: Finish) {
+    let panels = finish.k.div_ceil(NV * isa.lanes());
+    let (u, u_plane) = filters.transform(isa);
+    let block = (BLOCK / tiles.c).clamp(isa.mr(), 64).next_multiple_of(isa.mr()).min(tiles.count());
     let blocks = tiles.count().div_ceil(block);
-    // Where there are few tiles, several tasks share a block's channels, and each transforms the block's input.
-    let groups = TASKS.div_ceil(blocks).min(panels);
-    let group = panels.div_ceil(groups);
+    // With many threads several tasks share a block, and each transforms its input. That changes no result.
+    let group = panels.div_ceil((2 * rayon::current_num_threads()).div_ceil(blocks).min(panels));
     let groups = panels.div_ceil(group);
-    let channels = tiles.c.next_multiple_of(isa.lanes());
     let zeros = vec![0.0; tiles.c];
-    let work = tiles.count() * POINTS * tiles.c * finish.k;
-    for_each(blocks * groups, work, |task| {
+    for_each(blocks * groups, tiles.count() * POINTS * tiles.c * finish.k, |task| {
         let (first, panel) = (task / groups * block, task % groups * group);
         let count = (tiles.count() - first).min(block);
-        let (v_plane, m_plane) = (count * channels + SKEW, count * nr + SKEW);
-        let mut v = Buffer::<f32>::scratch(POINTS * v_plane + mr * channels);
+        let (v_plane, m_plane) = planes(isa, tiles, count);
+        let mut v = Buffer::<f32>::scratch(POINTS * v_plane);
         let mut m = Buffer::<f32>::scratch(POINTS * m_plane);
-        let t = Block {
-            tiles,
-            first,
-            count,
-            panels: (panel, (panel + group).min(panels)),
-            channels,
-            x: x.as_ptr(),
-            zeros: zeros.as_ptr(),
-            v: v.as_mut_ptr(),
-            v_plane,
-            u: filters.u.as_ptr(),
-            u_plane: filters.plane,
-            m: m.as_mut_ptr(),
-            m_plane,
-            finish,
-        };
+        let t = Block { tiles, first, count, v: v.as_mut_ptr(), v_plane, m: m.as_mut_ptr(), m_plane, finish };
         // SAFETY: the workspaces have room; each task writes its own tiles and channels.
-        unsafe { block_convolution(isa, t) }
+        unsafe {
+            transform_inputs(isa, t, x.as_ptr(), zeros.as_ptr(), 0, count);
+            for panel in panel..(panel + group).min(panels) {
+                convolve_panel(isa, t, panel, u[panel * POINTS * u_plane..].as_ptr(), u_plane);
+            }
+        }
     });
 }
 
-/// A task: `count` tiles from `first` on, and panels of output channels.
-#[derive(Clone, Copy)]
-struct Block {
-    tiles: Tiles,
-    first: usize,
-    count: usize,
-    panels: (usize, usize),
-    /// Channels of the input in whole vectors.
-    channels: usize,
-    x: *const f32,
-    zeros: *const f32,
-    /// Transformed inputs [36][count][channels], the 36 planes `v_plane` apart.
-    v: *mut f32,
-    v_plane: usize,
-    /// Transformed filters [panels][36][C][NR].
-    u: *const f32,
-    u_plane: usize,
-    /// Products of one panel [36][count][NR].
-    m: *mut f32,
-    m_plane: usize,
-    finish: Finish,
+simd_fn! {
+    /// Tiles `begin .. end` of the block.
+    unsafe fn transform_inputs<S>(t: Block, x: *const f32, zeros: *const f32, begin: usize, end: usize) {
+        let channels = t.tiles.c.next_multiple_of(S::LANES);
+        for i in begin..end {
+            unsafe {
+                transform_input::<S>(
+                    t.tiles,
+                    t.first + i,
+                    x,
+                    zeros,
+                    #[inline(always)]
+                    |c| t.v.add(i * channels + c),
+                    t.v_plane,
+                )
+            }
+        }
+    }
 }
 
 simd_fn! {
-    unsafe fn block_convolution<S>(t: Block) {
+    unsafe fn convolve_panel<S>(t: Block, panel: usize, u: *const f32, u_plane: usize) {
         unsafe {
+            for f in 0..POINTS {
+                multiply::<S>(t, panel, f, u.add(f * u_plane), 0, t.tiles.c);
+            }
             for i in 0..t.count {
-                let pixels = t.tiles.pixels(t.first + i, t.x, t.zeros);
-                transform_input::<S>(&pixels, t.tiles.c, |c| t.v.add(i * t.channels + c), t.v_plane);
+                transform_output::<S>(t, panel, i);
             }
-            for panel in t.panels.0..t.panels.1 {
+        }
+    }
+}
+
+fn few(isa: Isa, tiles: Tiles, x: &[f32], filters: Filters, finish: Finish) {
+    let nr = NV * isa.lanes();
+    let count = tiles.count();
+    let (v_plane, m_plane) = planes(isa, tiles, count);
+    let mut v = Buffer::<f32>::scratch(POINTS * v_plane);
+    let zeros = vec![0.0; tiles.c];
+    let t = Block { tiles, first: 0, count, v: v.as_mut_ptr(), v_plane, m: std::ptr::null_mut(), m_plane, finish };
+    for_each(count, count * POINTS * tiles.c, |tile| {
+        // SAFETY: each task writes its own tile.
+        unsafe { transform_inputs(isa, t, x.as_ptr(), zeros.as_ptr(), tile, tile + 1) }
+    });
+    for_each(finish.k.div_ceil(nr), count * POINTS * tiles.c * finish.k, |panel| {
+        let mut m = Buffer::<f32>::scratch(POINTS * m_plane);
+        let mut u = Buffer::<f32>::scratch(POINTS * (CHANNELS * nr + SKEW));
+        // SAFETY: the workspaces have room; each task writes its own channels.
+        unsafe { transform_and_convolve(isa, t.with_products(&mut m), panel, filters, u.as_mut_ptr()) }
+    });
+}
+
+simd_fn! {
+    unsafe fn transform_and_convolve<S>(t: Block, panel: usize, filters: Filters, u: *mut f32) {
+        let plane = CHANNELS * nr::<S>() + SKEW;
+        unsafe {
+            for c0 in (0..t.tiles.c).step_by(CHANNELS) {
+                let c1 = (c0 + CHANNELS).min(t.tiles.c);
+                transform_panel::<S>(filters, panel * nr::<S>(), c0, c1, u, plane);
                 for f in 0..POINTS {
-                    multiply::<S>(t, panel, f);
-                }
-                for i in 0..t.count {
-                    transform_output::<S>(t, panel, i);
+                    multiply::<S>(t, panel, f, u.add(f * plane), c0, c1);
                 }
             }
-        }
-    }
-}
-
-/// B^T X B for all channels of one tile; `at` tells where channel c of point 0 goes, the others follow `plane` apart.
-#[inline(always)]
-unsafe fn transform_input<S: Simd>(
-    pixels: &[[*const f32; 6]; 6],
-    channels: usize,
-    at: impl Fn(usize) -> *mut f32,
-    plane: usize,
-) {
-    unsafe {
-        for c in (0..channels).step_by(S::LANES) {
-            let lanes = (channels - c).min(S::LANES);
-            let mut x = [[S::splat(0.0); 6]; 6];
-            for (row, pixels) in x.iter_mut().zip(pixels) {
-                for (x, pixel) in row.iter_mut().zip(pixels) {
-                    let p = pixel.add(c);
-                    *x = if lanes == S::LANES { S::load(p) } else { S::load_first(p, lanes) };
-                }
-            }
-            store_points::<S>(&input_tile::<S>(&x), at(c), plane);
-        }
-    }
-}
-
-/// M = V U at one of the 36 points, for one panel of output channels.
-#[inline(always)]
-unsafe fn multiply<S: Simd>(t: Block, panel: usize, f: usize) {
-    unsafe {
-        for m0 in (0..t.count).step_by(S::MR) {
-            let rows = (t.count - m0).min(S::MR);
-            let mut a = [t.v.cast_const(); MAX_MR];
-            for (i, a) in a.iter_mut().enumerate() {
-                *a = t.v.add(f * t.v_plane + (m0 + i.min(rows - 1)) * t.channels);
-            }
-            let b = t.u.add((panel * POINTS + f) * t.u_plane);
-            let red = Reduction { a: a.as_ptr(), taps: 1, len: t.tiles.c, a_step: 1, b, b_step: nr::<S>() };
-            let sink = Products { m: t.m.add(f * t.m_plane + m0 * nr::<S>()) };
-            tile::<S>(rows, nr::<S>().min(t.finish.k - panel * nr::<S>()), red, sink);
-        }
-    }
-}
-
-#[derive(Clone, Copy)]
-struct Products {
-    m: *mut f32,
-}
-
-impl<S: Simd> Sink<S> for Products {
-    #[inline(always)]
-    unsafe fn put(self, i: usize, j: usize, _: usize, v: S::V) {
-        unsafe { S::store(self.m.add(i * nr::<S>() + j), v) }
-    }
-}
-
-/// The outputs of one tile and one panel.
-#[inline(always)]
-unsafe fn transform_output<S: Simd>(t: Block, panel: usize, i: usize) {
-    let (n, p0, q0) = t.tiles.origin(t.first + i);
-    unsafe {
-        for j in (0..nr::<S>()).step_by(S::LANES) {
-            let k = panel * nr::<S>() + j;
-            if k >= t.finish.k {
-                break;
-            }
-            let m = load_points::<S>(t.m.add(i * nr::<S>() + j), t.m_plane);
-            let y = output_tile::<S>(&m);
-            let lanes = (t.finish.k - k).min(S::LANES);
-            for (a, row) in y.iter().enumerate().take(t.tiles.p - p0) {
-                for (b, &y) in row.iter().enumerate().take(t.tiles.q - q0) {
-                    let pixel = (n * t.tiles.p + p0 + a) * t.tiles.q + q0 + b;
-                    t.finish.put::<S>(n, pixel * t.finish.k, k, lanes, y);
-                }
+            for i in 0..t.count {
+                transform_output::<S>(t, panel, i);
             }
         }
     }

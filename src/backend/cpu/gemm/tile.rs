@@ -36,6 +36,9 @@ pub struct Reduction {
 
 /// Where a tile's sums go.
 pub trait Sink<S: Simd>: Copy {
+    /// `put` is a bare store, and takes rows past the tile's (up to MR) as well.
+    const BARE: bool = false;
+
     /// Takes `lanes` sums of row `i` of the tile from column `j` on.
     ///
     /// # Safety
@@ -64,21 +67,21 @@ unsafe fn tile_rows<S: Simd, const N: usize>(rows: usize, cols: usize, red: Redu
     const { assert!(S::MR == 8 || S::MR == 6 || S::MR == 4) };
     unsafe {
         match rows {
-            1 => accumulate::<S, 1, N>(rows, cols, red, sink),
-            2 => accumulate::<S, 2, N>(rows, cols, red, sink),
-            3 | 4 => accumulate::<S, 4, N>(rows, cols, red, sink),
-            _ if S::MR == 8 => accumulate::<S, 8, N>(rows, cols, red, sink),
-            _ => accumulate::<S, 6, N>(rows, cols, red, sink),
+            1 => accumulate::<S, _, 1, N>(rows, cols, red, sink),
+            2 => accumulate::<S, _, 2, N>(rows, cols, red, sink),
+            3 | 4 => accumulate::<S, _, 4, N>(rows, cols, red, sink),
+            _ if S::MR == 8 => accumulate::<S, _, 8, N>(rows, cols, red, sink),
+            _ => accumulate::<S, _, 6, N>(rows, cols, red, sink),
         }
     }
 }
 
 #[inline(always)]
-unsafe fn accumulate<S: Simd, const M: usize, const N: usize>(
+unsafe fn accumulate<S: Simd, K: Sink<S>, const M: usize, const N: usize>(
     rows: usize,
     cols: usize,
     red: Reduction,
-    sink: impl Sink<S>,
+    sink: K,
 ) {
     unsafe {
         let mut acc = [[S::splat(0.0); N]; M];
@@ -103,6 +106,14 @@ unsafe fn accumulate<S: Simd, const M: usize, const N: usize>(
                 at += red.a_step;
                 b = b.add(red.b_step);
             }
+        }
+        if K::BARE {
+            for (i, acc) in acc.iter().enumerate() {
+                for (j, &acc) in acc.iter().enumerate() {
+                    sink.put(i, j * S::LANES, S::LANES, acc);
+                }
+            }
+            return;
         }
         // Through memory, so that the sink's loop need not be unrolled: if it indexed `acc` with a variable, the sums
         // would not stay in registers above.

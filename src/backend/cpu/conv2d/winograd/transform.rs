@@ -19,36 +19,6 @@ const B2: f32 = B * B;
 /// Products of one tile in two dimensions.
 pub const POINTS: usize = 36;
 
-/// The vectors of the 36 points at `p`, `plane` numbers apart.
-///
-/// # Safety
-/// In a body of `simd_fn!`, with all of them readable.
-#[inline(always)]
-pub unsafe fn load_points<S: Simd>(p: *const f32, plane: usize) -> [[S::V; 6]; 6] {
-    unsafe {
-        let mut v = [[S::splat(0.0); 6]; 6];
-        for (i, row) in v.iter_mut().enumerate() {
-            for (j, v) in row.iter_mut().enumerate() {
-                *v = S::load(p.add((i * 6 + j) * plane));
-            }
-        }
-        v
-    }
-}
-
-/// The opposite of [`load_points`].
-///
-/// # Safety
-/// In a body of `simd_fn!`, with all of them writable.
-#[inline(always)]
-pub unsafe fn store_points<S: Simd>(v: &[[S::V; 6]; 6], p: *mut f32, plane: usize) {
-    for (i, row) in v.iter().enumerate() {
-        for (j, &v) in row.iter().enumerate() {
-            unsafe { S::store(p.add((i * 6 + j) * plane), v) }
-        }
-    }
-}
-
 /// B^T x.
 ///
 /// # Safety
@@ -143,33 +113,63 @@ unsafe fn output_adjoint<S: Simd>(y: [S::V; 4]) -> [S::V; 6] {
     }
 }
 
-/// Defines the two-dimensional form of a transform: along the columns, then along the rows.
+/// Defines the two-dimensional form of a transform: along the columns, then along the rows. `load(i, j)` gives the
+/// number in row i and column j, `store(i, j, v)` takes the results. On the side of the 36 points, those are vectors at
+/// a pointer, `plane` numbers apart.
 macro_rules! two_dimensional {
-    ($(#[$meta:meta])* $name:ident, $transform:ident, $from:literal, $to:literal) => {
+    ($name:ident, $transform:ident, $from:literal, $to:literal) => {
+        #[inline(always)]
+        unsafe fn $name<S: Simd>(load: impl Fn(usize, usize) -> S::V, mut store: impl FnMut(usize, usize, S::V)) {
+            unsafe {
+                let mut columns = [[S::splat(0.0); $from]; $to];
+                for j in 0..$from {
+                    let mut column = [S::splat(0.0); $from];
+                    for (i, x) in column.iter_mut().enumerate() {
+                        *x = load(i, j);
+                    }
+                    for (row, x) in columns.iter_mut().zip($transform::<S>(column)) {
+                        row[j] = x;
+                    }
+                }
+                for (i, row) in columns.into_iter().enumerate() {
+                    for (j, x) in $transform::<S>(row).into_iter().enumerate() {
+                        store(i, j, x);
+                    }
+                }
+            }
+        }
+    };
+    ($(#[$meta:meta])* $name:ident to points, $transform:ident, $from:literal) => {
         $(#[$meta])*
         ///
         /// # Safety
-        /// In a body of `simd_fn!`.
+        /// In a body of `simd_fn!`, with room for the points.
         #[inline(always)]
-        pub unsafe fn $name<S: Simd>(x: &[[S::V; $from]; $from]) -> [[S::V; $to]; $to] {
+        pub unsafe fn $name<S: Simd>(load: impl Fn(usize, usize) -> S::V, to: *mut f32, plane: usize) {
+            two_dimensional!(transform, $transform, $from, 6);
             unsafe {
-                let zero = S::splat(0.0);
-                let mut columns = [[zero; $from]; $to];
-                for j in 0..$from {
-                    let mut column = [zero; $from];
-                    for i in 0..$from {
-                        column[i] = x[i][j];
-                    }
-                    let column = $transform::<S>(column);
-                    for i in 0..$to {
-                        columns[i][j] = column[i];
-                    }
-                }
-                let mut out = [[zero; $to]; $to];
-                for i in 0..$to {
-                    out[i] = $transform::<S>(columns[i]);
-                }
-                out
+                transform::<S>(
+                    load,
+                    #[inline(always)]
+                    |i, j, v| S::store(to.add((i * 6 + j) * plane), v),
+                )
+            }
+        }
+    };
+    ($(#[$meta:meta])* $name:ident from points, $transform:ident, $to:literal) => {
+        $(#[$meta])*
+        ///
+        /// # Safety
+        /// In a body of `simd_fn!`, with the points there.
+        #[inline(always)]
+        pub unsafe fn $name<S: Simd>(from: *const f32, plane: usize, store: impl FnMut(usize, usize, S::V)) {
+            two_dimensional!(transform, $transform, 6, $to);
+            unsafe {
+                transform::<S>(
+                    #[inline(always)]
+                    |i, j| S::load(from.add((i * 6 + j) * plane)),
+                    store,
+                )
             }
         }
     };
@@ -177,21 +177,21 @@ macro_rules! two_dimensional {
 
 two_dimensional!(
     /// B^T X B of a tile of 6 x 6 inputs.
-    input_tile, input, 6, 6
+    input_tile to points, input, 6
 );
 two_dimensional!(
     /// G g G^T of a filter.
-    filter_tile, filter, 3, 6
+    filter_tile to points, filter, 3
 );
 two_dimensional!(
     /// A^T M A: the 4 x 4 outputs.
-    output_tile, output, 6, 4
+    output_tile from points, output, 4
 );
 two_dimensional!(
     /// A Y A^T, the adjoint of [`output_tile`].
-    output_tile_adjoint, output_adjoint, 4, 6
+    output_tile_adjoint to points, output_adjoint, 4
 );
 two_dimensional!(
     /// G^T U G, the adjoint of [`filter_tile`].
-    filter_tile_adjoint, filter_adjoint, 6, 3
+    filter_tile_adjoint from points, filter_adjoint, 3
 );

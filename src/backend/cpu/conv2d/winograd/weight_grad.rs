@@ -4,13 +4,14 @@
 //! Tiles go through in rounds, small enough for V and dM of a round to stay in the third-level cache. In a round the
 //! transforms are shared out by tiles, then the products by points and blocks of dU.
 
-use super::transform::{POINTS, filter_tile_adjoint, load_points, output_tile_adjoint, store_points};
-use super::{SKEW, Tiles, transform_input};
+use super::steps::transform_input;
+use super::transform::{POINTS, filter_tile_adjoint, output_tile_adjoint};
+use super::{SKEW, Tiles};
 use crate::backend::cpu::Buffer;
 use crate::backend::cpu::gemm::tile::{NV, Reduction, nr, tile};
 use crate::backend::cpu::gemm::{Affine, MAX_MR};
 use crate::backend::cpu::parallel::{Shared, for_each};
-use crate::backend::cpu::simd::{Isa, simd_fn};
+use crate::backend::cpu::simd::{Isa, Simd, simd_fn};
 use crate::backend::params::Conv2d;
 
 /// V and dM of a round, in numbers of one point: 36 times that is 9 MiB.
@@ -94,27 +95,41 @@ simd_fn! {
     unsafe fn transform_tiles<S>(t: Round, begin: usize, end: usize) {
         unsafe {
             for i in begin..end {
-                let at = |c: usize| (c / nr::<S>() * t.count + i) * nr::<S>() + c % nr::<S>();
-                let pixels = t.tiles.pixels(t.first + i, t.x, t.zeros);
-                transform_input::<S>(&pixels, t.tiles.c, |c| t.v.at(at(c)), t.v_plane);
-
+                transform_input::<S>(
+                    t.tiles,
+                    t.first + i,
+                    t.x,
+                    t.zeros,
+                    #[inline(always)]
+                    |c| t.v.at(in_panels::<S>(t.count, i, c)),
+                    t.v_plane,
+                );
                 let (n, p, q) = t.tiles.origin(t.first + i);
                 for k in (0..t.k).step_by(S::LANES) {
                     let lanes = (t.k - k).min(S::LANES);
-                    let mut dy = [[S::splat(0.0); 4]; 4];
-                    for (a, row) in dy.iter_mut().enumerate() {
-                        for (b, dy) in row.iter_mut().enumerate() {
+                    output_tile_adjoint::<S>(
+                        #[inline(always)]
+                        |a, b| {
                             if p + a < t.tiles.p && q + b < t.tiles.q {
                                 let pixel = (n * t.tiles.p + p + a) * t.tiles.q + q + b;
-                                *dy = S::load_first(t.dy.add(pixel * t.k + k), lanes);
+                                S::load_first(t.dy.add(pixel * t.k + k), lanes)
+                            } else {
+                                S::splat(0.0)
                             }
-                        }
-                    }
-                    store_points::<S>(&output_tile_adjoint::<S>(&dy), t.m.at(at(k)), t.m_plane);
+                        },
+                        t.m.at(in_panels::<S>(t.count, i, k)),
+                        t.m_plane,
+                    );
                 }
             }
         }
     }
+}
+
+/// Where column `c` of row `i` lies in panels [..][rows][NR].
+#[inline(always)]
+fn in_panels<S: Simd>(rows: usize, i: usize, c: usize) -> usize {
+    (c / nr::<S>() * rows + i) * nr::<S>() + c % nr::<S>()
 }
 
 simd_fn! {
@@ -155,11 +170,14 @@ simd_fn! {
         unsafe {
             for c in (0..t.tiles.c).step_by(S::LANES) {
                 // Columns past C were never written; they are read, and not stored.
-                let u = load_points::<S>(t.du.at(k * t.columns + c), t.k * t.columns);
+                let from = t.du.at(k * t.columns + c);
                 let lanes = (t.tiles.c - c).min(S::LANES);
-                for (tap, &g) in filter_tile_adjoint::<S>(&u).as_flattened().iter().enumerate() {
-                    S::store_first(dw.add(tap * t.tiles.c + c), lanes, g);
-                }
+                filter_tile_adjoint::<S>(
+                    from,
+                    t.k * t.columns,
+                    #[inline(always)]
+                    |r, s, v| S::store_first(dw.add((r * 3 + s) * t.tiles.c + c), lanes, v),
+                );
             }
         }
     }
