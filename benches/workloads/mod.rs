@@ -9,7 +9,7 @@ use ddgan::models::{DiscriminatorConfig, Generator, GeneratorConfig};
 use ddgan::nn::Timesteps;
 use ddgan::sample;
 use ddgan::tensor::{DType, Device, Key, Tensor, normal, stream};
-use ddgan::train::{Draw, StepInputs, TrainConfig, Trainer};
+use ddgan::train::{TrainConfig, Trainer};
 
 /// Every workload by name: w is the generator's width, b the batch.
 pub const WORKLOADS: [(&str, Build); 8] = [
@@ -76,12 +76,11 @@ fn train(width: usize, ngf: usize, batch: usize, r1_gamma: f64) -> Result<Box<dy
         discriminator: DiscriminatorConfig { ngf, ..DiscriminatorConfig::default() },
         ..TrainConfig::default()
     };
-    let GeneratorConfig { image_size, num_channels, nz, .. } = config.generator;
+    let GeneratorConfig { image_size, num_channels, .. } = config.generator;
     let real = noise(&[batch, image_size, image_size, num_channels], "real");
     let mut trainer = Trainer::new(&config, DType::F32, &Device::Cpu)?;
     Ok(Box::new(move || {
-        let draw = Draw { seed: 0, step: trainer.step_number(), num_timesteps: NUM_TIMESTEPS, nz };
-        trainer.step(&StepInputs::draw(real.clone(), &draw), LEARNING_RATES)?;
+        trainer.step(&trainer.draw_inputs(real.clone()), LEARNING_RATES)?;
         Ok(())
     }))
 }

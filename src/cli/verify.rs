@@ -39,7 +39,7 @@ pub fn run(args: &VerifyArgs) -> anyhow::Result<ExitCode> {
                 Judged::Gradient => "gradient",
             };
             println!(
-                "  {:<24} {:>4} {:<9} error {:.1e} of {allowed:.0e}  {verdict:<6} {}",
+                "  {:<31} {:>4} {:<9} error {:.1e} of {allowed:.0e}  {verdict:<6} {}",
                 group.name, group.tensors, kind, group.error, group.worst
             );
         }

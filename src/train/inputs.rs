@@ -27,7 +27,7 @@ pub struct StepInputs {
 
 /// The sizes of a step's random inputs, and what names their sequences.
 #[derive(Clone, Debug)]
-pub struct Draw {
+pub(super) struct Draw {
     pub seed: u64,
     /// The number of the step, counted from 0 over the whole training.
     pub step: u64,
@@ -38,7 +38,7 @@ pub struct Draw {
 impl StepInputs {
     /// Draws what a step needs around its pictures. It follows from the seed and the number of the step alone, so
     /// that a resumed training sees what one that was not stopped would have seen.
-    pub fn draw(real: Tensor, draw: &Draw) -> StepInputs {
+    pub(super) fn draw(real: Tensor, draw: &Draw) -> StepInputs {
         let [discriminator, generator] = ["discriminator", "generator"].map(|half| draw.half(half, &real));
         StepInputs { real, discriminator, generator }
     }

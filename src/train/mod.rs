@@ -15,7 +15,7 @@ mod step;
 
 pub use config::TrainConfig;
 pub use cosine::cosine_annealing;
-pub use inputs::{Draw, HalfInputs, StepInputs};
+pub use inputs::{HalfInputs, StepInputs};
 pub use optimizer::{Gradients, Optimizer};
 pub use presets::{PRESETS, preset};
 pub use run::{Finished, RunOptions, run};

@@ -48,7 +48,7 @@ const PARTS: u64 = 1000;
 
 impl Progress {
     pub fn new(limits: Limits, started: Instant) -> Progress {
-        let style = ProgressStyle::with_template("{bar:20} {msg}").expect("a valid template");
+        let style = ProgressStyle::with_template("{bar:12} {wide_msg}").expect("a valid template");
         let bar = std::io::stderr().is_terminal().then(|| ProgressBar::new(PARTS).with_style(style));
         Progress { limits, started, bar, losses: String::new() }
     }
@@ -66,7 +66,7 @@ impl Progress {
     pub fn stats(&mut self, stats: &Stats) {
         let Stats { loss_d_real, loss_d_fake, loss_r1, loss_g, images_per_s, .. } = stats;
         let r1 = loss_r1.map_or(String::new(), |r1| format!(" R1 {r1:.3}"));
-        self.losses = format!("  D {loss_d_real:.3}+{loss_d_fake:.3}{r1}  G {loss_g:.3}  {images_per_s:.0} images/s");
+        self.losses = format!("D {loss_d_real:.3}+{loss_d_fake:.3}{r1}  G {loss_g:.3}  {images_per_s:.0} images/s");
         if self.bar.is_none() {
             eprintln!("{}", self.line(stats.step, stats.epoch).1);
         }
@@ -84,12 +84,9 @@ impl Progress {
         let elapsed = self.started.elapsed();
         let (share, left) = self.limits.estimate(step, elapsed);
         let rate = step as f64 / elapsed.as_secs_f64();
-        let line = format!(
-            "step {step}/{}  epoch {epoch}{}  {rate:.2} it/s  {} left",
-            self.limits.steps,
-            self.losses,
-            clock(left)
-        );
+        let (steps, left) = (self.limits.steps, clock(left));
+        // What matters most comes first: a terminal cuts the rest.
+        let line = format!("step {step}/{steps}  {rate:.2} it/s  {left} left  {}  epoch {epoch}", self.losses);
         (share, line)
     }
 }
@@ -97,7 +94,7 @@ impl Progress {
 impl Drop for Progress {
     fn drop(&mut self) {
         if let Some(bar) = &self.bar {
-            bar.abandon();
+            bar.finish_and_clear();
         }
     }
 }

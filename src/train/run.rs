@@ -4,10 +4,9 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use super::inputs::Draw;
 use super::progress::{Limits, Progress};
 use super::stats::{Interval, MeanLosses, peak_memory_mib};
-use super::{RunDir, Stats, StepInputs, TrainConfig, Trainer, cosine_annealing};
+use super::{RunDir, Stats, TrainConfig, Trainer, cosine_annealing};
 use crate::checkpoint;
 use crate::data::{self, Batch, DataSpec, Dataset, Loader, LoaderOptions};
 use crate::error::{Error, Result};
@@ -46,20 +45,19 @@ const DEVICE: Device = Device::Cpu;
 pub fn run(config: &TrainConfig, options: &RunOptions) -> Result<Finished> {
     let mut run = Run::start(config, options)?;
     let mut batch = Batch::default();
-    while !run.progress_limits.reached(run.trainer.step_number(), run.started.elapsed()) {
+    while !run.limits.reached(run.trainer.step_number(), run.started.elapsed()) {
         run.step(&mut batch)?;
     }
     run.finish()
 }
 
 struct Run {
-    config: TrainConfig,
     trainer: Trainer,
     loader: Loader,
     image: [usize; 3],
     dir: RunDir,
     progress: Progress,
-    progress_limits: Limits,
+    limits: Limits,
     started: Instant,
     /// Since the last line of statistics.
     interval: Interval,
@@ -85,13 +83,12 @@ impl Run {
         progress.note(&introduction(&dir, &*data, &trainer));
         let shape = data.shape();
         Ok(Run {
-            config: config.clone(),
             trainer,
             loader,
             image: [shape.height, shape.width, shape.channels],
             dir,
             progress,
-            progress_limits: limits,
+            limits,
             started,
             interval: Interval::default(),
             interval_started: Instant::now(),
@@ -104,23 +101,17 @@ impl Run {
         self.epoch = batch.epoch;
         let [height, width, channels] = self.image;
         let real = Tensor::from_f32(&batch.images, [batch.len(), height, width, channels]);
-        let draw = Draw {
-            seed: self.config.seed,
-            step: self.trainer.step_number(),
-            num_timesteps: self.config.schedule.num_timesteps,
-            nz: self.config.generator.nz,
-        };
-        let losses = self.trainer.step(&StepInputs::draw(real, &draw), self.learning_rates())?;
+        let losses = self.trainer.step(&self.trainer.draw_inputs(real), self.learning_rates())?;
         self.interval.add(&losses, batch.len());
 
         let done = self.trainer.step_number();
-        if done.is_multiple_of(self.config.stats_every) || done == 1 {
+        if done.is_multiple_of(self.trainer.config().stats_every) || done == 1 {
             self.write_stats()?;
         }
-        if done.is_multiple_of(self.config.grid_every) {
+        if done.is_multiple_of(self.trainer.config().grid_every) {
             self.write_grid(self.dir.grid(done))?;
         }
-        if done.is_multiple_of(self.config.checkpoint_every) {
+        if done.is_multiple_of(self.trainer.config().checkpoint_every) {
             self.save()?;
         }
         self.progress.step(done, self.epoch);
@@ -139,7 +130,7 @@ impl Run {
 
     /// Of the generator and of the discriminator.
     fn learning_rates(&self) -> [f64; 2] {
-        let TrainConfig { lr_g, lr_d, no_lr_decay, num_epoch, .. } = self.config;
+        let TrainConfig { lr_g, lr_d, no_lr_decay, num_epoch, .. } = *self.trainer.config();
         [lr_g, lr_d].map(|base| if no_lr_decay { base } else { cosine_annealing(base, self.epoch, num_epoch) })
     }
 
@@ -172,10 +163,11 @@ impl Run {
         let generator = self.trainer.averaged_generator();
         let [height, width, channels] = self.image;
         let mut pictures = Pictures::new(data::ImageShape { height, width, channels });
-        let count = self.config.grid_pictures as u64;
-        for first in (0..count).step_by(self.config.batch_size) {
-            let samples = first..count.min(first + self.config.batch_size as u64);
-            let images = sample::draw(generator, self.trainer.process(), self.config.seed, samples, DTYPE, &DEVICE)?;
+        let count = self.trainer.config().grid_pictures as u64;
+        for first in (0..count).step_by(self.trainer.config().batch_size) {
+            let samples = first..count.min(first + self.trainer.config().batch_size as u64);
+            let images =
+                sample::draw(generator, self.trainer.process(), self.trainer.config().seed, samples, DTYPE, &DEVICE)?;
             pictures.push(&images.to_f32());
         }
         pictures.save_grid(path, None)?;
@@ -188,7 +180,7 @@ impl Run {
         let before = Instant::now();
         let (run, done) = (self.dir.path(), self.trainer.step_number());
         self.trainer.save(&checkpoint::path_of(run, done), done / self.loader.batches_per_epoch())?;
-        checkpoint::prune(run, self.config.keep_checkpoints)?;
+        checkpoint::prune(run, self.trainer.config().keep_checkpoints)?;
         self.interval_started += before.elapsed();
         Ok(())
     }

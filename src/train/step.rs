@@ -1,6 +1,6 @@
 //! One training step: the discriminator's phases and update, then the generator's.
 
-use super::inputs::{HalfInputs, StepInputs};
+use super::inputs::{Draw, HalfInputs, StepInputs};
 use super::optimizer::{Gradients, Optimizer, accumulate};
 use super::{TrainConfig, losses};
 use crate::autograd::{Graph, Var, grad, no_grad};
@@ -84,6 +84,13 @@ impl Trainer {
     /// The number of the next step, counted from 0.
     pub fn step_number(&self) -> u64 {
         self.step
+    }
+
+    /// All that the next step draws, around its pictures [N, H, W, C] in [-1, 1].
+    pub fn draw_inputs(&self, real: Tensor) -> StepInputs {
+        let TrainConfig { seed, ref schedule, ref generator, .. } = self.config;
+        let sizes = Draw { seed, step: self.step, num_timesteps: schedule.num_timesteps, nz: generator.nz };
+        StepInputs::draw(real, &sizes)
     }
 
     /// One step of both networks, at the given learning rates of the generator and of the discriminator.
@@ -183,7 +190,8 @@ impl Trainer {
             "{name} is {value}: the training has diverged. What was saved before is intact. Start again with lower \
              learning rates (lr_g, lr_d) or another weight of the gradient penalty (r1_gamma, lazy_reg)"
         );
-        Err(Error::Training { step: self.step, what })
+        // Counted from 1, as the statistics do.
+        Err(Error::Training { step: self.step + 1, what })
     }
 }
 

@@ -6,7 +6,7 @@ use ddgan::diffusion::ScheduleConfig;
 use ddgan::models::{DiscriminatorConfig, GeneratorConfig};
 use ddgan::nn::Param;
 use ddgan::tensor::{DType, Device, Tensor};
-use ddgan::train::{Draw, Losses, Optimizer, StepInputs, TrainConfig, Trainer, cosine_annealing, preset};
+use ddgan::train::{Losses, Optimizer, TrainConfig, Trainer, cosine_annealing, preset};
 
 /// What torch.optim.lr_scheduler.CosineAnnealingLR (2.x, eta_min 1e-5) gives.
 #[test]
@@ -98,15 +98,9 @@ fn pictures(n: usize, dtype: DType) -> Tensor {
 }
 
 fn step(trainer: &mut Trainer, n: usize) -> Losses {
-    let config = trainer.config();
-    let draw = Draw {
-        seed: config.seed,
-        step: trainer.step_number(),
-        num_timesteps: config.schedule.num_timesteps,
-        nz: config.generator.nz,
-    };
     let dtype = trainer.generator().params()[0].value().dtype();
-    trainer.step(&StepInputs::draw(pictures(n, dtype), &draw), [2e-4, 2e-4]).unwrap()
+    let inputs = trainer.draw_inputs(pictures(n, dtype));
+    trainer.step(&inputs, [2e-4, 2e-4]).unwrap()
 }
 
 /// The losses D real, D fake and G of each step.
@@ -194,8 +188,7 @@ fn r1_comes_every_lazy_reg_steps_and_any_batch_size_trains() {
 #[test]
 fn a_training_that_diverges_stops_and_names_the_step() {
     let mut trainer = Trainer::new(&tiny(), DType::F32, &Device::Cpu).unwrap();
-    let draw = |trainer: &Trainer| Draw { seed: 7, step: trainer.step_number(), num_timesteps: 3, nz: 6 };
-    let inputs = StepInputs::draw(pictures(5, DType::F32), &draw(&trainer));
+    let inputs = trainer.draw_inputs(pictures(5, DType::F32));
     let error = (0..5).find_map(|_| trainer.step(&inputs, [1e20, 1e20]).err()).unwrap().to_string();
     assert!(error.starts_with("step ") && error.contains("loss_") && error.contains("diverged"), "{error}");
 }
