@@ -72,32 +72,44 @@ fn check(g: &Gemm, a: usize, b: usize, c: usize) {
 fn rows(isa: Isa, g: &Gemm, a: &[f32], b: &[f32], c: &mut [f32]) {
     let nr = tile::NV * isa.lanes();
     let panels = g.n.div_ceil(nr);
-    let matrices = if g.stride_b == 0 { 1 } else { g.batch };
-    let mut packed = Buffer::<f32>::scratch(matrices * panels * g.k * nr);
-    let to = Shared::new(&mut packed);
-    for_each(matrices * panels, matrices * g.k * g.n, |task| {
-        let (i, panel) = (task / panels, task % panels);
+    let panel_len = g.k * nr;
+    let pack = |i: usize, panel: usize, to: *mut f32| {
         let columns = (g.n - panel * nr).min(nr);
         let src = source_b(g, &b[i * g.stride_b..]).block(0, g.k, panel * nr, columns);
-        // SAFETY: each task writes its own panel; `check` made sure of B.
-        unsafe { pack_panel(isa, src, to.at(task * g.k * nr)) }
-    });
-
+        // SAFETY: `check` made sure of B, and there is room for the panel.
+        unsafe { pack_panel(isa, src, to) }
+    };
+    // Panels that are used by one task only are packed there, and are still in its cache when it multiplies.
     let chunks = g.m.div_ceil(ROWS);
-    let group = TASK.div_ceil(g.m.min(ROWS) * g.k * nr).min(panels);
+    let matrices = if g.stride_b == 0 { 1 } else { g.batch };
+    let once = chunks == 1 && matrices == g.batch;
+    let mut packed = Buffer::<f32>::scratch(if once { 0 } else { matrices * panels * panel_len });
+    if !once {
+        let to = Shared::new(&mut packed);
+        for_each(matrices * panels, matrices * g.k * g.n, |task| {
+            pack(task / panels, task % panels, to.at(task * panel_len));
+        });
+    }
+
+    let group = TASK.div_ceil(g.m.min(ROWS) * panel_len).min(panels);
     let groups = panels.div_ceil(group);
     let out = Shared::new(c);
     for_each(g.batch * chunks * groups, g.batch * g.m * g.n * g.k, |task| {
         let (i, chunk, first) = (task / (chunks * groups), task / groups % chunks, task % groups * group);
         let (m0, n0) = (chunk * ROWS, first * nr);
-        let b = if g.stride_b == 0 { first } else { i * panels + first } * g.k * nr;
+        let last = (first + group).min(panels);
+        let mut own = Buffer::<f32>::scratch(if once { (last - first) * panel_len } else { 0 });
+        for (panel, to) in (first..last).zip(own.chunks_exact_mut(panel_len)) {
+            pack(i, panel, to.as_mut_ptr());
+        }
+        let shared = if g.stride_b == 0 { first } else { i * panels + first } * panel_len;
         let block = Block {
             m: (g.m - m0).min(ROWS),
             n: (g.n - n0).min(group * nr),
             k: g.k,
             a: a[i * g.stride_a + m0 * g.lda..].as_ptr(),
             lda: g.lda,
-            b: packed[b..].as_ptr(),
+            b: if once { own.as_ptr() } else { packed[shared..].as_ptr() },
             c: out.at(i * g.stride_c + m0 * g.ldc + n0),
             ldc: g.ldc,
             alpha: g.alpha as f32,

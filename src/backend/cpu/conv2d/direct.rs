@@ -134,10 +134,8 @@ fn run(isa: Isa, pass: &Pass, src: &[f32], w: &[f32], finish: Finish) {
     let depth = taps * c;
     let pixels = pass.n * pass.grid[0] * pass.grid[1];
 
-    let mut packed = Buffer::<f32>::scratch(panels * depth * nr);
-    let to = Shared::new(&mut packed);
-    for_each(panels * taps, depth * finish.k, |task| {
-        let (panel, tap) = (task / taps, task % taps);
+    // A panel of weights [taps][c][NR], or one tap of it.
+    let pack = |panel: usize, tap: usize, to: *mut f32| {
         let all = Source {
             p: w[pass.taps[tap].weights..].as_ptr(),
             k: c,
@@ -146,12 +144,20 @@ fn run(isa: Isa, pass: &Pass, src: &[f32], w: &[f32], finish: Finish) {
             n_step: pass.weight_steps[1],
         };
         let columns = (finish.k - panel * nr).min(nr);
-        // SAFETY: each task writes its own part of a panel; w holds all taps.
-        unsafe { pack_panel(isa, all.block(0, c, panel * nr, columns), to.at((panel * depth + tap * c) * nr)) }
-    });
+        // SAFETY: w holds all taps, and there is room for the panel.
+        unsafe { pack_panel(isa, all.block(0, c, panel * nr, columns), to.add(tap * c * nr)) }
+    };
+    // Weights that are used by one task only are packed there, and are still in its cache when it multiplies.
+    let chunks = pixels.div_ceil(PIXELS);
+    let mut packed = Buffer::<f32>::scratch(if chunks > 1 { panels * depth * nr } else { 0 });
+    if chunks > 1 {
+        let to = Shared::new(&mut packed);
+        for_each(panels * taps, depth * finish.k, |task| {
+            pack(task / taps, task % taps, to.at(task / taps * depth * nr))
+        });
+    }
 
     let zeros = vec![0.0; c];
-    let chunks = pixels.div_ceil(PIXELS);
     let group = TASK.div_ceil(pixels.min(PIXELS) * depth.max(1) * nr).min(panels);
     let groups = panels.div_ceil(group);
     for_each(chunks * groups, pixels * depth * finish.k, |task| {
@@ -180,6 +186,14 @@ fn run(isa: Isa, pass: &Pass, src: &[f32], w: &[f32], finish: Finish) {
                 }));
             }
         }
+        let last = (panel + group).min(panels);
+        let mut own = Buffer::<f32>::scratch(if chunks == 1 { (last - panel) * depth * nr } else { 0 });
+        if chunks == 1 {
+            for i in 0..(last - panel) * taps {
+                let (panel, to) = (panel + i / taps, own[i / taps * depth * nr..].as_mut_ptr());
+                pack(panel, i % taps, to);
+            }
+        }
         let block = Block {
             rows: rows.as_ptr(),
             places: places.as_ptr(),
@@ -187,8 +201,8 @@ fn run(isa: Isa, pass: &Pass, src: &[f32], w: &[f32], finish: Finish) {
             taps,
             len: c,
             first: panel * nr,
-            last: (panel + group).min(panels) * nr,
-            b: packed.as_ptr(),
+            last: last * nr,
+            b: if chunks == 1 { own.as_ptr() } else { packed[panel * depth * nr..].as_ptr() },
             finish,
         };
         // SAFETY: the pointers are valid, and each task writes its own pixels and channels.
@@ -214,6 +228,7 @@ struct Block {
     len: usize,
     first: usize,
     last: usize,
+    /// These panels [..][taps][len][NR].
     b: *const f32,
     finish: Finish,
 }
@@ -228,7 +243,7 @@ simd_fn! {
                         taps: t.taps,
                         len: t.len,
                         a_step: 1,
-                        b: t.b.add(k0 * t.taps * t.len),
+                        b: t.b.add((k0 - t.first) * t.taps * t.len),
                         b_step: nr::<S>(),
                     };
                     let sink = Pixels { finish: t.finish, places: t.places.add(m0), k0 };

@@ -3,6 +3,9 @@
 use super::tile::nr;
 use crate::backend::cpu::simd::{Simd, simd_fn};
 
+/// f32 numbers in a cache line.
+const LINE: usize = 16;
+
 /// A matrix [K,N] somewhere in memory: element (k, n) lies at k * k_step + n * n_step.
 #[derive(Clone, Copy)]
 pub struct Source {
@@ -58,22 +61,26 @@ unsafe fn panel<S: Simd>(src: Source, width: usize, dst: *mut f32) {
                     S::store(to.add(j), S::load(from.add(j)));
                     j += S::LANES;
                 }
-                for j in j..width {
-                    *to.add(j) = if j < n { *from.add(j) } else { 0.0 };
+                while j < width {
+                    let last = S::load_first(from.add(j), n.saturating_sub(j).min(S::LANES));
+                    S::store_first(to.add(j), (width - j).min(S::LANES), last);
+                    j += S::LANES;
                 }
             }
             return;
         } else if k_step == 1 && n == width && width.is_multiple_of(S::LANES) {
-            while k0 + 4 <= k {
-                let mut j = 0;
-                while j < width {
-                    let v = S::columns4(p.add(j * n_step + k0), n_step);
-                    for (l, &v) in v.iter().enumerate() {
-                        S::store(dst.add((k0 + l) * width + j), v);
+            // A cache line of every row is used up before the next: rows are often a power of two apart, so that few
+            // of their lines fit into the cache together.
+            k0 = k - k % 4;
+            for line in (0..k0).step_by(LINE) {
+                for j in (0..width).step_by(S::LANES) {
+                    for k in (line..k0.min(line + LINE)).step_by(4) {
+                        let v = S::columns4(p.add(j * n_step + k), n_step);
+                        for (l, &v) in v.iter().enumerate() {
+                            S::store(dst.add((k + l) * width + j), v);
+                        }
                     }
-                    j += S::LANES;
                 }
-                k0 += 4;
             }
         }
         for k0 in k0..k {
