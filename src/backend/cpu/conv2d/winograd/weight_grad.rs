@@ -2,7 +2,7 @@
 //! dU = sum over tiles of dM^T V at each of the 36 points, and dg = G^T dU G.
 //!
 //! Tiles go through in rounds, small enough for V and dM of a round to stay in the third-level cache. In a round the
-//! transforms are shared out by tiles, then the products by points and blocks of dU.
+//! transforms are shared out by tiles, then the products by points and columns of dU.
 
 use super::steps::transform_input;
 use super::transform::{POINTS, filter_tile_adjoint, output_tile_adjoint};
@@ -14,57 +14,64 @@ use crate::backend::cpu::parallel::{Shared, for_each};
 use crate::backend::cpu::simd::{Isa, Simd, simd_fn};
 use crate::backend::params::Conv2d;
 
-/// V and dM of a round, in numbers of one point: 36 times that is 9 MiB.
-const ROUND: usize = 1 << 16;
+/// Tiles of a round: V and dM of 256 channels each are 9 MiB. With fewer tiles dU would be read and written too often.
+const ROUND: usize = 128;
 /// Tiles transformed by one task.
-const TILES: usize = 8;
+const TILES: usize = 4;
 /// Panels of V in one task of the products.
-const PANELS: usize = 4;
+const PANELS: usize = 2;
 
 /// dw [K,3,3,C] for x and dy.
 pub fn weight_grad(isa: Isa, x: &[f32], dy: &[f32], g: &Conv2d, dw: &mut [f32]) {
     let tiles = Tiles::forward(g);
     let nr = NV * isa.lanes();
     let (v_panels, m_panels) = (g.c.div_ceil(nr), g.k.div_ceil(nr));
-    let round = (ROUND / ((v_panels + m_panels) * nr)).next_multiple_of(TILES).min(tiles.count());
+    let round = ROUND.min(tiles.count());
     let (v_plane, m_plane) = (v_panels * round * nr + SKEW, m_panels * round * nr + SKEW);
     let mut v = Buffer::<f32>::scratch(POINTS * v_plane);
     let mut m = Buffer::<f32>::scratch(POINTS * m_plane);
-    let mut du = Buffer::<f32>::scratch(POINTS * g.k * v_panels * nr);
     let zeros = vec![0.0; g.c.max(g.k)];
-    let t = Round {
-        tiles,
-        k: g.k,
-        x: x.as_ptr(),
-        dy: dy.as_ptr(),
-        zeros: zeros.as_ptr(),
-        v: Shared::new(&mut v),
-        v_plane,
-        m: Shared::new(&mut m),
-        m_plane,
-        du: Shared::new(&mut du),
-        columns: v_panels * nr,
-        first: 0,
-        count: 0,
-    };
-    for first in (0..tiles.count()).step_by(round) {
-        let t = Round { first, count: (tiles.count() - first).min(round), ..t };
-        for_each(t.count.div_ceil(TILES), t.count * POINTS * (g.c + g.k), |task| {
+    let (x, dy, zeros) = (x.as_ptr(), dy.as_ptr(), zeros.as_ptr());
+    let (v, m, dw) = (Shared::new(&mut v), Shared::new(&mut m), Shared::new(dw));
+    let round_at = |first: usize| {
+        let count = (tiles.count() - first).min(round);
+        let t = Round { tiles, k: g.k, x, dy, zeros, v, v_plane, m, m_plane, first, count };
+        for_each(count.div_ceil(TILES), count * POINTS * (g.c + g.k), |task| {
             let begin = task * TILES;
             // SAFETY: each task writes its own tiles.
-            unsafe { transform_tiles(isa, t, begin, (begin + TILES).min(t.count)) }
+            unsafe { transform_tiles(isa, t, begin, (begin + TILES).min(count)) }
         });
+        t
+    };
+
+    if tiles.count() == round {
+        // One round: a task makes a block of dU, all points of it, and transforms it while it is in the cache.
+        let t = round_at(0);
+        for_each(m_panels * v_panels, tiles.count() * POINTS * g.c * g.k, |task| {
+            let (k0, panel) = (task / v_panels * nr, task % v_panels);
+            let mut block = Buffer::<f32>::scratch(POINTS * (nr * nr + SKEW));
+            // SAFETY: each task writes its own filters and channels.
+            unsafe { gradient_block(isa, t, k0, panel, block.as_mut_ptr(), dw.at(k0 * 9 * g.c + panel * nr)) }
+        });
+        return;
+    }
+    let columns = v_panels * nr;
+    let mut du = Buffer::<f32>::scratch(POINTS * g.k * columns);
+    let du = Shared::new(&mut du);
+    for first in (0..tiles.count()).step_by(round) {
+        let t = round_at(first);
         let groups = v_panels.div_ceil(PANELS);
         for_each(POINTS * groups, t.count * POINTS * g.c * g.k, |task| {
             let (f, panel) = (task / groups, task % groups * PANELS);
-            // SAFETY: each task writes its own point and columns of dU.
-            unsafe { multiply(isa, t, f, panel, (panel + PANELS).min(v_panels)) }
+            for panel in panel..(panel + PANELS).min(v_panels) {
+                // SAFETY: each task writes its own point and columns of dU.
+                unsafe { multiply_panel(isa, t, f, panel, du.at(f * g.k * columns + panel * nr), columns) }
+            }
         });
     }
-    let out = Shared::new(dw);
     for_each(g.k, POINTS * g.c * g.k, |k| {
         // SAFETY: each task writes its own filter.
-        unsafe { transform_back(isa, t, k, out.at(k * 9 * g.c)) }
+        unsafe { transform_row(isa, du.at(k * columns), g.k * columns, dw.at(k * 9 * g.c), g.c) }
     });
 }
 
@@ -80,9 +87,6 @@ struct Round {
     v_plane: usize,
     m: Shared<f32>,
     m_plane: usize,
-    /// dU [36][K][columns], columns: C in whole panels.
-    du: Shared<f32>,
-    columns: usize,
     first: usize,
     count: usize,
 }
@@ -132,53 +136,73 @@ fn in_panels<S: Simd>(rows: usize, i: usize, c: usize) -> usize {
     (c / nr::<S>() * rows + i) * nr::<S>() + c % nr::<S>()
 }
 
+/// dU = dM^T V at point f, rows `k0 .. k1` (in one panel) and one panel of columns; dU += in later rounds.
+#[inline(always)]
+unsafe fn multiply<S: Simd>(t: Round, f: usize, k0: usize, k1: usize, panel: usize, du: *mut f32, columns: usize) {
+    let beta = if t.first == 0 { 0.0 } else { 1.0 };
+    unsafe {
+        let a = t.m.at(f * t.m_plane + k0 * t.count).cast_const();
+        let b = t.v.at(f * t.v_plane + panel * t.count * nr::<S>());
+        for m0 in (0..k1 - k0).step_by(S::MR) {
+            let rows = (k1 - k0 - m0).min(S::MR);
+            let mut pointers = [a; MAX_MR];
+            for (i, p) in pointers.iter_mut().enumerate() {
+                *p = a.add(m0 + i.min(rows - 1));
+            }
+            let red =
+                Reduction { a: pointers.as_ptr(), taps: 1, len: t.count, a_step: nr::<S>(), b, b_step: nr::<S>() };
+            let sink = Affine { c: du.add(m0 * columns), ldc: columns, alpha: 1.0, beta };
+            tile::<S>(rows, nr::<S>().min(t.tiles.c - panel * nr::<S>()), red, sink);
+        }
+    }
+}
+
 simd_fn! {
-    /// dU += dM^T V at point f, for panels `begin .. end` of V.
-    unsafe fn multiply<S>(t: Round, f: usize, begin: usize, end: usize) {
+    /// dU at point f, all rows and one panel of columns.
+    unsafe fn multiply_panel<S>(t: Round, f: usize, panel: usize, du: *mut f32, columns: usize) {
+        for k0 in (0..t.k).step_by(nr::<S>()) {
+            let k1 = (k0 + nr::<S>()).min(t.k);
+            unsafe { multiply::<S>(t, f, k0, k1, panel, du.add(k0 * columns), columns) }
+        }
+    }
+}
+
+simd_fn! {
+    /// dw = G^T dU G for the filters from `k0` on and one panel of columns; `dw` points at the first of them.
+    unsafe fn gradient_block<S>(t: Round, k0: usize, panel: usize, du: *mut f32, dw: *mut f32) {
+        let (nr, k1) = (nr::<S>(), (k0 + nr::<S>()).min(t.k));
+        let plane = nr * nr + SKEW;
         unsafe {
-            for panel in begin..end {
-                for k0 in (0..t.k).step_by(nr::<S>()) {
-                    let a = t.m.at(f * t.m_plane + k0 * t.count).cast_const();
-                    let rows = (t.k - k0).min(nr::<S>());
-                    for m0 in (0..rows).step_by(S::MR) {
-                        let mut pointers = [a; MAX_MR];
-                        for (i, p) in pointers.iter_mut().enumerate() {
-                            *p = a.add((m0 + i).min(rows - 1));
-                        }
-                        let red = Reduction {
-                            a: pointers.as_ptr(),
-                            taps: 1,
-                            len: t.count,
-                            a_step: nr::<S>(),
-                            b: t.v.at(f * t.v_plane + panel * t.count * nr::<S>()),
-                            b_step: nr::<S>(),
-                        };
-                        let c = t.du.at((f * t.k + k0 + m0) * t.columns + panel * nr::<S>());
-                        let beta = if t.first == 0 { 0.0 } else { 1.0 };
-                        let sink = Affine { c, ldc: t.columns, alpha: 1.0, beta };
-                        tile::<S>((rows - m0).min(S::MR), nr::<S>().min(t.tiles.c - panel * nr::<S>()), red, sink);
-                    }
-                }
+            for f in 0..POINTS {
+                multiply::<S>(t, f, k0, k1, panel, du.add(f * plane), nr);
+            }
+            for i in 0..k1 - k0 {
+                let channels = (t.tiles.c - panel * nr).min(nr);
+                transform_filter::<S>(du.add(i * nr), plane, channels, dw.add(i * 9 * t.tiles.c), t.tiles.c);
             }
         }
     }
 }
 
 simd_fn! {
-    /// dw = G^T dU G for one filter.
-    unsafe fn transform_back<S>(t: Round, k: usize, dw: *mut f32) {
+    unsafe fn transform_row<S>(du: *const f32, plane: usize, dw: *mut f32, c: usize) {
+        unsafe { transform_filter::<S>(du, plane, c, dw, c) }
+    }
+}
+
+/// dw = G^T dU G for `channels` channels of one filter; its taps are `tap_step` apart.
+#[inline(always)]
+unsafe fn transform_filter<S: Simd>(du: *const f32, plane: usize, channels: usize, dw: *mut f32, tap_step: usize) {
+    for c in (0..channels).step_by(S::LANES) {
+        let lanes = (channels - c).min(S::LANES);
         unsafe {
-            for c in (0..t.tiles.c).step_by(S::LANES) {
-                // Columns past C were never written; they are read, and not stored.
-                let from = t.du.at(k * t.columns + c);
-                let lanes = (t.tiles.c - c).min(S::LANES);
-                filter_tile_adjoint::<S>(
-                    from,
-                    t.k * t.columns,
-                    #[inline(always)]
-                    |r, s, v| S::store_first(dw.add((r * 3 + s) * t.tiles.c + c), lanes, v),
-                );
-            }
+            // Columns past the channels were never written; they are read, and not stored.
+            filter_tile_adjoint::<S>(
+                du.add(c),
+                plane,
+                #[inline(always)]
+                |r, s, v| S::store_first(dw.add((r * 3 + s) * tap_step + c), lanes, v),
+            );
         }
     }
 }
