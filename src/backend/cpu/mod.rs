@@ -6,6 +6,7 @@ pub mod attention;
 mod buffer;
 pub mod concat;
 pub mod conv2d;
+pub mod dropout;
 pub mod fill;
 mod float;
 pub mod gemm;

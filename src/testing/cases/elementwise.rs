@@ -1,6 +1,6 @@
 use super::{ANY, Case};
 use crate::ops;
-use crate::tensor::{DType, Tensor};
+use crate::tensor::{DType, Key, Tensor};
 
 pub fn cases() -> Vec<Case> {
     let mut cases = Vec::new();
@@ -39,6 +39,11 @@ pub fn cases() -> Vec<Case> {
             let values: Vec<f64> = (0..n).map(|i| 0.5 - i as f64).collect();
             let factors = Tensor::from_values(&values, [n], x[0].dtype(), &x[0].device());
             ops::scale_samples(&ops::mul(&x[0], &x[0])?, &factors)
+        }));
+    }
+    for shape in [vec![1], vec![3, 7]] {
+        cases.push(Case::new("dropout", format!("{shape:?}"), vec![shape], ANY, |x| {
+            ops::dropout(&ops::mul(&x[0], &x[0])?, 0.3, Key { seed: 1, stream: 2 })
         }));
     }
     cases.push(Case::new("posterior_step", "first step draws, second does not", vec![vec![2, 3, 5, 1]; 2], ANY, |x| {
