@@ -16,7 +16,7 @@ pub const PRESETS: [(&str, &str); 3] = [
 pub fn preset(name: &str) -> Result<TrainConfig> {
     match name {
         "digits" => Ok(TrainConfig { dataset: "digits".into(), ..small_grey() }),
-        "mnist" => Ok(TrainConfig { dataset: "mnist".into(), ..small_grey() }),
+        "mnist" => Ok(TrainConfig { dataset: "mnist".into(), num_epoch: 4, ema_decay: 0.995, ..small_grey() }),
         "stackmnist" => Ok(stackmnist()),
         _ => {
             let names = PRESETS.map(|(name, _)| name).join(", ");
@@ -29,13 +29,13 @@ pub fn preset(name: &str) -> Result<TrainConfig> {
 fn small_grey() -> TrainConfig {
     TrainConfig {
         batch_size: 32,
-        num_epoch: 20,
+        num_epoch: 1,
         lr_g: 2e-4,
-        lr_d: 2e-4,
-        r1_gamma: 1.0,
+        lr_d: 5e-4,
+        r1_gamma: 0.05,
         lazy_reg: 5,
-        ema_decay: 0.995,
-        schedule: ScheduleConfig { num_timesteps: 4, ..Default::default() },
+        ema_decay: 0.99,
+        schedule: ScheduleConfig { num_timesteps: 2, ..Default::default() },
         generator: GeneratorConfig {
             num_channels: 1,
             num_channels_dae: 16,
