@@ -38,12 +38,16 @@ pub fn gemm_with(isa: Isa, g: &Gemm, a: &[f32], b: &[f32], c: &mut [f32]) {
     if g.k == 0 {
         naive::matmul(g, a, b, c);
     } else if g.trans_a {
-        for i in 0..g.batch {
+        let out = Shared::new(c);
+        for_each(g.batch, g.batch * g.m * g.n * g.k, |i| {
             let a = Source { p: a[i * g.stride_a..].as_ptr(), k: g.k, n: g.m, k_step: g.lda, n_step: 1 };
-            let columns = Columns::Matrix(source_b(g, &b[i * g.stride_b..]));
-            // SAFETY: the sizes were checked.
-            unsafe { transposed(isa, a, columns, &mut c[i * g.stride_c..], g.ldc, g.alpha as f32, g.beta as f32) };
-        }
+            let b = Columns::Matrix(source_b(g, &b[i * g.stride_b..]));
+            // SAFETY: the sizes were checked, and each task has its own C.
+            unsafe {
+                let c = out.slice(i * g.stride_c, (g.m - 1) * g.ldc + g.n);
+                transposed(isa, a, b, c, g.ldc, g.alpha as f32, g.beta as f32);
+            }
+        });
     } else {
         rows(isa, g, a, b, c);
     }

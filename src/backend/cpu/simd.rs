@@ -162,69 +162,8 @@ pub trait Simd: Copy + 'static {
     unsafe fn prefetch(p: *const f32);
 }
 
-/// Plain Rust over four numbers: the baseline of every 64-bit machine (SSE2, NEON) has a register for that.
-#[derive(Clone, Copy)]
-pub struct Scalar;
-
-impl Simd for Scalar {
-    const LANES: usize = 4;
-    const MR: usize = 4;
-    type V = [f32; 4];
-
-    #[inline(always)]
-    fn mul_add(a: f32, b: f32, c: f32) -> f32 {
-        if cfg!(any(target_arch = "aarch64", target_feature = "fma")) { a.mul_add(b, c) } else { a * b + c }
-    }
-    #[inline(always)]
-    unsafe fn splat(x: f32) -> Self::V {
-        [x; 4]
-    }
-    #[inline(always)]
-    unsafe fn load(p: *const f32) -> Self::V {
-        unsafe { p.cast::<[f32; 4]>().read_unaligned() }
-    }
-    #[inline(always)]
-    unsafe fn store(p: *mut f32, v: Self::V) {
-        unsafe { p.cast::<[f32; 4]>().write_unaligned(v) }
-    }
-    #[inline(always)]
-    unsafe fn load_first(p: *const f32, n: usize) -> Self::V {
-        std::array::from_fn(|i| if i < n { unsafe { *p.add(i) } } else { 0.0 })
-    }
-    #[inline(always)]
-    unsafe fn store_first(p: *mut f32, n: usize, v: Self::V) {
-        for (i, x) in v.into_iter().enumerate().take(n) {
-            unsafe { *p.add(i) = x }
-        }
-    }
-    #[inline(always)]
-    unsafe fn add(a: Self::V, b: Self::V) -> Self::V {
-        std::array::from_fn(|i| a[i] + b[i])
-    }
-    #[inline(always)]
-    unsafe fn sub(a: Self::V, b: Self::V) -> Self::V {
-        std::array::from_fn(|i| a[i] - b[i])
-    }
-    #[inline(always)]
-    unsafe fn mul(a: Self::V, b: Self::V) -> Self::V {
-        std::array::from_fn(|i| a[i] * b[i])
-    }
-    #[inline(always)]
-    unsafe fn fma(a: Self::V, b: Self::V, c: Self::V) -> Self::V {
-        std::array::from_fn(|i| Self::mul_add(a[i], b[i], c[i]))
-    }
-    #[inline(always)]
-    unsafe fn sum(v: Self::V) -> f32 {
-        (v[0] + v[2]) + (v[1] + v[3])
-    }
-    #[inline(always)]
-    unsafe fn columns4(p: *const f32, ld: usize) -> [Self::V; 4] {
-        std::array::from_fn(|j| std::array::from_fn(|i| unsafe { *p.add(i * ld + j) }))
-    }
-    #[inline(always)]
-    unsafe fn prefetch(_: *const f32) {}
-}
-
+mod scalar;
+pub use scalar::Scalar;
 #[cfg(target_arch = "x86_64")]
 mod x86;
 #[cfg(target_arch = "x86_64")]
