@@ -9,7 +9,7 @@ use std::time::Instant;
 
 use anyhow::{Context, Result, bail};
 use clap::Parser;
-use workloads::WORKLOADS;
+use workloads::{Build, WORKLOADS};
 
 #[derive(Parser)]
 struct Args {
@@ -34,16 +34,23 @@ fn main() -> Result<()> {
     let Some((_, build)) = WORKLOADS.iter().find(|(name, _)| *name == case) else {
         bail!("there is no case {case}; there are {names}");
     };
+    let pool = rayon::ThreadPoolBuilder::new().build()?;
+    let seconds = pool.install(|| measure(*build, args.repeats))?;
+    println!("{}", serde_json::json!({ "case": case, "seconds": seconds, "peak_mib": peak_mib()? }));
+    Ok(())
+}
+
+/// Seconds of each repetition after the first. Runs on a thread of the pool, as the program does.
+fn measure(build: Build, repeats: usize) -> Result<Vec<f64>> {
     let mut run = build()?;
     run()?;
     let mut seconds = Vec::new();
-    for _ in 0..args.repeats {
+    for _ in 0..repeats {
         let start = Instant::now();
         run()?;
         seconds.push(start.elapsed().as_secs_f64());
     }
-    println!("{}", serde_json::json!({ "case": case, "seconds": seconds, "peak_mib": peak_mib()? }));
-    Ok(())
+    Ok(seconds)
 }
 
 /// The largest resident set this process ever had, to a tenth.

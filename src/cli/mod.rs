@@ -41,15 +41,13 @@ pub fn run() -> anyhow::Result<ExitCode> {
         Ok(cli) => cli,
         Err(error) => error.exit(),
     };
-    if let Some(threads) = global.threads {
-        let pool = rayon::ThreadPoolBuilder::new().num_threads(threads.into());
-        pool.build_global().context("cannot start the threads")?;
-    }
-    match verb {
+    let pool = rayon::ThreadPoolBuilder::new().num_threads(global.threads.unwrap_or(0).into()); // 0: one a core
+    // All of it on a thread of the pool: from another, every kernel would wait for the pool to wake up and to report.
+    pool.build().context("cannot start the threads")?.install(|| match verb {
         Verb::Train(args) => train::run(&args),
         Verb::Sample(args) => sample::run(&args),
         Verb::Verify(args) => verify::run(&args),
-    }
+    })
 }
 
 /// The command line. Every `--long-flag` may also be written with underscores, as published; of a flag given twice the
