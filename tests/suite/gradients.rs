@@ -72,7 +72,7 @@ fn f32_agrees_with_f64() {
     };
     let mut failures = Vec::new();
     for case in cases::all() {
-        // Minutes each in plain f64 loops. The convolution's own tests compare those shapes with a sample of positions.
+        // Minutes each in plain f64 loops. The convolution's own tests compare such layers at smaller batches.
         if case.real && case.flops > 1e9 {
             continue;
         }
