@@ -19,6 +19,6 @@ pub use inputs::{HalfInputs, StepInputs};
 pub use optimizer::{Gradients, Optimizer};
 pub use presets::{PRESETS, preset};
 pub use run::{Finished, RunOptions, run};
-pub use run_dir::RunDir;
+pub use run_dir::{RunDir, published_folder};
 pub use stats::Stats;
 pub use step::{DiscriminatorLosses, Losses, Trainer};

@@ -12,6 +12,11 @@ use crate::fsutil::write_atomic;
 const RUNS: &str = "runs";
 const STATS: &str = "stats.jsonl";
 
+/// The folder that the published program gives to a training: `saved_info/dd_gan/<dataset>/<exp>`.
+pub fn published_folder(dataset: &str, exp: &str) -> PathBuf {
+    Path::new("saved_info").join("dd_gan").join(dataset).join(exp)
+}
+
 /// A folder that belongs to this run alone.
 pub struct RunDir {
     path: PathBuf,
