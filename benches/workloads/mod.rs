@@ -39,6 +39,7 @@ fn generator(width: usize) -> GeneratorConfig {
 
 fn noise(shape: &[usize], what: &str) -> Tensor {
     normal(shape, Key { seed: 0, stream: stream(what, 0) }, DType::F32, &Device::Cpu)
+        .expect("the CPU has no errors of its own")
 }
 
 fn forward(width: usize, batch: usize) -> Result<Box<dyn FnMut() -> Result<()>>> {
@@ -80,7 +81,7 @@ fn train(width: usize, ngf: usize, batch: usize, r1_gamma: f64) -> Result<Box<dy
     let real = noise(&[batch, image_size, image_size, num_channels], "real");
     let mut trainer = Trainer::new(&config, DType::F32, &Device::Cpu)?;
     Ok(Box::new(move || {
-        trainer.step(&trainer.draw_inputs(real.clone()), LEARNING_RATES)?;
+        trainer.step(&trainer.draw_inputs(real.clone())?, LEARNING_RATES)?;
         Ok(())
     }))
 }

@@ -24,7 +24,7 @@ pub fn grad(y: &Var, grad_y: Option<&Var>, xs: &[&Var], graph: Graph) -> Result<
     let seed = match grad_y {
         Some(g) if g.shape() == y.shape() => g.clone(),
         Some(g) => return Err(Error::shape("grad", format!("a gradient of shape {:?}", y.shape()), g.shape())),
-        None => Var::constant(Tensor::full(1.0, y.shape(), y.dtype(), &y.device())),
+        None => Var::constant(Tensor::full(1.0, y.shape(), y.dtype(), &y.device())?),
     };
     let Some(root) = &y.node else {
         return Ok(vec![None; xs.len()]);

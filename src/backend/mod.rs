@@ -4,6 +4,8 @@ pub mod cpu;
 pub mod params;
 pub mod philox;
 
+use crate::Result;
+
 /// The type of a tensor's numbers.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum DType {
@@ -55,10 +57,10 @@ impl Storage {
     }
 
     /// A copy of the numbers on the same device.
-    pub fn duplicate(&self) -> Storage {
-        match self {
+    pub fn duplicate(&self) -> Result<Storage> {
+        Ok(match self {
             Storage::Cpu(s) => Storage::Cpu(s.clone()),
-        }
+        })
     }
 }
 
@@ -140,15 +142,16 @@ impl<A: IntoStorage, B: IntoStorage, C: IntoStorage> IntoStorage for (A, B, C) {
 }
 
 /// Calls a kernel on the device its tensors live on: `dispatch!(device, silu::forward(x.storage()))` calls
-/// `cpu::silu::forward` with the CPU's storage. Tensors come first, then after a semicolon everything else.
+/// `cpu::silu::forward` with the CPU's storage. Tensors come first, then after a semicolon everything else. A result,
+/// because a device may be out of memory.
 macro_rules! dispatch {
     ($device:expr, $op:ident::$kernel:ident($($tensor:expr),* $(; $($param:expr),*)?)) => {
         match $device {
-            $crate::backend::Device::Cpu => $crate::backend::IntoStorage::into_storage(
+            $crate::backend::Device::Cpu => $crate::Result::Ok($crate::backend::IntoStorage::into_storage(
                 $crate::backend::cpu::$op::$kernel(
                     $($crate::backend::ToCpu::to_cpu($tensor),)* $($($param),*)?
                 ),
-            ),
+            )),
         }
     };
 }

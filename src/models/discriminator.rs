@@ -142,7 +142,7 @@ impl Discriminator {
     pub fn new(config: &DiscriminatorConfig, seed: u64, dtype: DType, device: &Device) -> Result<Self> {
         config.validate()?;
         let mut params = Vec::new();
-        let mut root = Scope::root(seed, dtype, device, &mut params);
+        let mut root = Scope::root(seed, dtype, &mut params);
         let time_dim = config.t_emb_dim;
         let time_mlp = [0, 2].map(|layer| {
             let mut scope = root.child(format_args!("t_embed.main.{layer}"));
@@ -166,6 +166,7 @@ impl Discriminator {
         let final_conv = Conv2dSpec::conv3x3(width + 1, width, Init::out(final_scale));
         let final_conv = Conv2d::new(&mut root.child("final_conv"), &final_conv);
         let end_linear = Linear::new(&mut root.child("end_linear"), width, 1, Init::out(1.0));
+        params.iter().try_for_each(|p| p.move_to(device))?;
         Ok(Discriminator { config: config.clone(), params, time_mlp, start_conv, blocks, final_conv, end_linear })
     }
 

@@ -79,7 +79,7 @@ impl Generator {
     pub fn new(config: &GeneratorConfig, seed: u64, dtype: DType, device: &Device) -> Result<Self> {
         config.validate()?;
         let mut params = Vec::new();
-        let mut root = Scope::root(seed, dtype, device, &mut params);
+        let mut root = Scope::root(seed, dtype, &mut params);
         let mut modules = Modules { root: &mut root, next: 0 };
         let width = config.num_channels_dae;
 
@@ -107,6 +107,7 @@ impl Generator {
                 Linear::new(&mut scope, inputs, config.z_emb_dim, Init::out(1.0))
             })
             .collect();
+        params.iter().try_for_each(|p| p.move_to(device))?;
         Ok(Generator { config: config.clone(), params, fourier, time_mlp, stem, down, middle, up, tail, z_mapping })
     }
 

@@ -1,5 +1,6 @@
 //! First values of parameters.
 
+use crate::error::Result;
 use crate::tensor::{DType, Device, Key, Tensor, normal, stream, uniform};
 
 /// How a parameter is initialised.
@@ -40,7 +41,12 @@ impl Init {
 
     /// The first value of parameter `name`, drawn from a stream of its own: the order in which layers are built, and
     /// layers added elsewhere, change nothing.
-    pub(super) fn tensor(self, shape: &[usize], name: &str, seed: u64, dtype: DType, device: &Device) -> Tensor {
+    pub(super) fn tensor(self, shape: &[usize], name: &str, seed: u64, dtype: DType) -> Tensor {
+        self.draw(shape, name, seed, dtype).expect("the CPU has no errors of its own")
+    }
+
+    fn draw(self, shape: &[usize], name: &str, seed: u64, dtype: DType) -> Result<Tensor> {
+        let device = &Device::Cpu;
         let key = Key { seed, stream: stream(name, 0) };
         match self {
             Init::Zeros => Tensor::zeros(shape, dtype, device),
@@ -50,10 +56,10 @@ impl Init {
                 let values: Vec<f64> = (0..len).map(|i| if i < len / 2 { 1.0 } else { 0.0 }).collect();
                 Tensor::from_values(&values, shape, dtype, device)
             }
-            Init::Normal(std) => scaled(normal(shape, key, dtype, device), std, 0.0),
+            Init::Normal(std) => scaled(normal(shape, key, dtype, device)?, std, 0.0),
             Init::VarianceScaling { .. } => {
                 let bound = self.bound(shape);
-                scaled(uniform(shape, key, dtype, device), 2.0 * bound, -bound)
+                scaled(uniform(shape, key, dtype, device)?, 2.0 * bound, -bound)
             }
         }
     }
@@ -73,6 +79,6 @@ impl Init {
 }
 
 /// a x + b.
-fn scaled(x: Tensor, a: f64, b: f64) -> Tensor {
-    crate::ops::affine(&crate::autograd::Var::constant(x), a, b).expect("any tensor").into_value()
+fn scaled(x: Tensor, a: f64, b: f64) -> Result<Tensor> {
+    Ok(crate::ops::affine(&crate::autograd::Var::constant(x), a, b)?.into_value())
 }

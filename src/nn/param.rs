@@ -71,6 +71,13 @@ impl Param {
         Ok(())
     }
 
+    /// Moves the value to a device.
+    pub fn move_to(&self, device: &Device) -> Result<()> {
+        let moved = self.value().to_device(device)?;
+        *self.0.var.lock().expect(HELD) = Some(track(moved, self.0.trainable));
+        Ok(())
+    }
+
     /// Lets `f` change the value: in place when nobody else holds the tensor, else on a copy. What was computed from
     /// the old value keeps the old one.
     pub fn update<R>(&self, f: impl FnOnce(&mut Tensor) -> R) -> R {
@@ -99,20 +106,19 @@ pub struct Scope<'a> {
     path: String,
     seed: u64,
     dtype: DType,
-    device: &'a Device,
     params: &'a mut Vec<Param>,
 }
 
 impl<'a> Scope<'a> {
     /// The scope of a whole network, whose parameters are appended to `params`.
-    pub fn root(seed: u64, dtype: DType, device: &'a Device, params: &'a mut Vec<Param>) -> Self {
-        Scope { path: String::new(), seed, dtype, device, params }
+    pub fn root(seed: u64, dtype: DType, params: &'a mut Vec<Param>) -> Self {
+        Scope { path: String::new(), seed, dtype, params }
     }
 
     /// The scope of the part called `name`.
     pub fn child(&mut self, name: impl Display) -> Scope<'_> {
-        let (seed, dtype, device) = (self.seed, self.dtype, self.device);
-        Scope { path: self.path_of(&name), seed, dtype, device, params: self.params }
+        let (seed, dtype) = (self.seed, self.dtype);
+        Scope { path: self.path_of(&name), seed, dtype, params: self.params }
     }
 
     /// Registers a trainable parameter. Its first value depends on the seed and its full name alone.
@@ -127,7 +133,7 @@ impl<'a> Scope<'a> {
 
     fn register(&mut self, name: &str, shape: &[usize], init: Init, trainable: bool) -> Param {
         let name = self.path_of(&name);
-        let value = init.tensor(shape, &name, self.seed, self.dtype, self.device);
+        let value = init.tensor(shape, &name, self.seed, self.dtype);
         let param = Param::make(name, value, trainable);
         self.params.push(param.clone());
         param

@@ -36,7 +36,7 @@ impl Timesteps {
 
     /// [N, dim]: sines, then cosines, of t at frequencies from 1 down to 1/10000.
     pub fn sinusoidal(&self, dim: usize, dtype: DType, device: &Device) -> Result<Var> {
-        Ok(Var::constant(ops::sinusoidal_embedding(&self.values(), dim, dtype, device)))
+        Ok(Var::constant(ops::sinusoidal_embedding(&self.values(), dim, dtype, device)?))
     }
 }
 
@@ -61,6 +61,6 @@ impl FourierEmbedding {
             }
         };
         let logarithms: Vec<f64> = levels.iter().map(|l| l.ln()).collect();
-        Ok(Var::constant(ops::fourier_embedding(&logarithms, &self.frequencies.value())))
+        Ok(Var::constant(ops::fourier_embedding(&logarithms, &self.frequencies.value())?))
     }
 }

@@ -29,8 +29,8 @@ pub fn adam_ema(
         check("adam", same, || format!("{param:?}"), other)?;
     }
     dispatch!(param.device(), adam::step(
-        param.storage_mut(), state.m.storage_mut(), state.v.storage_mut(), ema.map(Tensor::storage_mut),
+        param.storage_mut()?, state.m.storage_mut()?, state.v.storage_mut()?, ema.map(Tensor::storage_mut).transpose()?,
         grad.storage(); p
-    ));
+    ))?;
     Ok(())
 }

@@ -10,7 +10,7 @@ pub fn concat_channels(x: &Var, y: &Var) -> Result<Var> {
         return Err(Error::shape("concat_channels", "tensors with a last axis", (x, y)));
     };
     check("concat_channels", lead == lead_y && x.dtype() == y.dtype(), || format!("{lead:?} and any channels"), y)?;
-    let joined = dispatch!(x.device(), concat::forward(x.storage(), y.storage(); a, b));
+    let joined = dispatch!(x.device(), concat::forward(x.storage(), y.storage(); a, b))?;
     let shape = [lead, &[a + b]].concat();
     Ok(Var::from_op("concat_channels", Tensor::new(joined, shape), &[x, y], move |g, wanted| {
         let piece = |start, len, wanted: bool| wanted.then(|| slice_channels(g, start, len)).transpose();
@@ -24,7 +24,7 @@ pub fn slice_channels(x: &Var, start: usize, len: usize) -> Result<Var> {
         return Err(Error::shape("slice_channels", "a tensor with a last axis", x));
     };
     check("slice_channels", len > 0 && start + len <= c, || format!("channels {start}..{}", start + len), x)?;
-    let piece = dispatch!(x.device(), concat::slice(x.storage(); c, start, len));
+    let piece = dispatch!(x.device(), concat::slice(x.storage(); c, start, len))?;
     let shape = [lead, &[len]].concat();
     Ok(Var::from_op("slice_channels", Tensor::new(piece, shape), &[x], move |g, _| {
         Ok(vec![Some(embed_channels(g, c, start)?)])
@@ -34,7 +34,7 @@ pub fn slice_channels(x: &Var, start: usize, len: usize) -> Result<Var> {
 /// The transpose of [`slice_channels`]: [..., L] -> [..., C], zero outside of channels `start..start + L`.
 fn embed_channels(x: &Var, c: usize, start: usize) -> Result<Var> {
     let (&len, lead) = x.shape().split_last().expect("a gradient of slice_channels");
-    let y = dispatch!(x.device(), concat::embed(x.storage(); c, start, len));
+    let y = dispatch!(x.device(), concat::embed(x.storage(); c, start, len))?;
     let shape = [lead, &[c]].concat();
     Ok(Var::from_op("embed_channels", Tensor::new(y, shape), &[x], move |g, _| {
         Ok(vec![Some(slice_channels(g, start, len)?)])

@@ -61,9 +61,9 @@ pub fn conv2d(x: &Var, w: &Var, options: &Conv2dOptions, epilogue: &ConvEpilogue
     let y = dispatch!(x.device(), conv2d::forward(
         x.storage(), w.storage(), b.as_ref().map(Tensor::storage), t.as_ref().map(Tensor::storage),
         r.as_ref().map(Tensor::storage); &g, scale
-    ));
+    ))?;
     // Absent terms take part as constants, so that the VJP always answers for five inputs.
-    let nothing = Var::constant(Tensor::zeros([0], x.dtype(), &x.device()));
+    let nothing = Var::constant(Tensor::zeros([0], x.dtype(), &x.device())?);
     let inputs = [x, w, bias.unwrap_or(&nothing), time_bias.unwrap_or(&nothing), residual.unwrap_or(&nothing)];
     let saved = (x.clone(), w.clone());
     Ok(Var::from_op("conv2d", Tensor::new(y, y_shape), &inputs, move |dy, wanted| {
@@ -86,7 +86,7 @@ fn plain(x: &Var, w: &Var, g: Conv2d) -> Result<Var> {
 
 /// dx = d<y, dy>/dx: linear in dy and in w.
 fn input_grad(dy: &Var, w: &Var, g: Conv2d) -> Result<Var> {
-    let dx = dispatch!(dy.device(), conv2d::input_grad(dy.storage(), w.storage(); &g));
+    let dx = dispatch!(dy.device(), conv2d::input_grad(dy.storage(), w.storage(); &g))?;
     let saved = (dy.clone(), w.clone());
     Ok(Var::from_op("conv2d_input_grad", Tensor::new(dx, [g.n, g.h, g.w, g.c]), &[dy, w], move |gx, wanted| {
         Ok(vec![
@@ -98,7 +98,7 @@ fn input_grad(dy: &Var, w: &Var, g: Conv2d) -> Result<Var> {
 
 /// dw = d<y, dy>/dw: linear in x and in dy.
 fn weight_grad(x: &Var, dy: &Var, g: Conv2d) -> Result<Var> {
-    let dw = dispatch!(x.device(), conv2d::weight_grad(x.storage(), dy.storage(); &g));
+    let dw = dispatch!(x.device(), conv2d::weight_grad(x.storage(), dy.storage(); &g))?;
     let saved = (x.clone(), dy.clone());
     Ok(Var::from_op("conv2d_weight_grad", Tensor::new(dw, [g.k, g.r, g.s, g.c]), &[x, dy], move |gw, wanted| {
         Ok(vec![

@@ -12,6 +12,6 @@ pub fn dropout(x: &Var, p: f64, key: Key) -> Result<Var> {
     if p == 0.0 {
         return Ok(x.clone());
     }
-    let y = dispatch!(x.device(), dropout::forward(x.storage(); p, key));
+    let y = dispatch!(x.device(), dropout::forward(x.storage(); p, key))?;
     Ok(Var::from_op("dropout", Tensor::new(y, x.shape()), &[x], move |g, _| Ok(vec![Some(dropout(g, p, key)?)])))
 }

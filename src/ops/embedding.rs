@@ -1,8 +1,9 @@
+use crate::Result;
 use crate::tensor::{DType, Device, Tensor};
 
 /// The sinusoidal embedding of time steps (Vaswani et al., 2017): [N] -> [N, dim], sin(t f_i) then cos(t f_i) with
 /// f_i = 10000^(-i / (dim/2 - 1)), and a zero at the end if dim is odd. `t` is used as it is, unscaled.
-pub fn sinusoidal_embedding(t: &[f64], dim: usize, dtype: DType, device: &Device) -> Tensor {
+pub fn sinusoidal_embedding(t: &[f64], dim: usize, dtype: DType, device: &Device) -> Result<Tensor> {
     let half = dim / 2;
     let frequency = |i: usize| (-(10_000f64.ln()) * i as f64 / (half.max(2) - 1) as f64).exp();
     let mut values = Vec::with_capacity(t.len() * dim);
@@ -16,7 +17,7 @@ pub fn sinusoidal_embedding(t: &[f64], dim: usize, dtype: DType, device: &Device
 
 /// The Gaussian Fourier embedding (Tancik et al., 2020): [N] -> [N, 2 F], sin(2 pi w x) then cos(2 pi w x) with the F
 /// fixed random frequencies w.
-pub fn fourier_embedding(x: &[f64], w: &Tensor) -> Tensor {
+pub fn fourier_embedding(x: &[f64], w: &Tensor) -> Result<Tensor> {
     let frequencies = w.to_f64();
     let mut values = Vec::with_capacity(x.len() * 2 * frequencies.len());
     for &x in x {

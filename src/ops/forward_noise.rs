@@ -22,6 +22,6 @@ pub fn forward_pair(
     }
     let (x_t, x_t1) = dispatch!(x0.device(), forward_noise::pair(
         x0.storage(), noise_t.storage(), noise_t1.storage(); coefficients
-    ));
+    ))?;
     Ok((Tensor::new(x_t, x0.shape()), Tensor::new(x_t1, x0.shape())))
 }

@@ -29,14 +29,14 @@ pub fn group_norm(x: &Var, scale: &Var, shift: &Var, options: &GroupNormOptions)
     check("group_norm", shift.shape() == shape && shift.dtype() == x.dtype(), || format!("a shift {shape:?}"), shift)?;
     let hw = x.value().len() / (n * c);
     let p = GroupNorm { n, hw, c, groups, eps: options.eps, per_sample, silu: options.silu };
-    let (y, stats) = dispatch!(x.device(), group_norm::forward(x.storage(), scale.storage(), shift.storage(); &p));
+    let (y, stats) = dispatch!(x.device(), group_norm::forward(x.storage(), scale.storage(), shift.storage(); &p))?;
     let stats = Tensor::new(stats, [n, groups, 2]);
     let saved = [x.clone(), scale.clone(), shift.clone()];
     Ok(Var::from_op("group_norm", Tensor::new(y, x.shape()), &[x, scale, shift], move |dy, wanted| {
         let [x, scale, shift] = &saved;
         let (dx, dscale, dshift) = dispatch!(dy.device(), group_norm::backward(
             x.storage(), scale.storage(), shift.storage(), stats.storage(), dy.storage(); &p
-        ));
+        ))?;
         let inputs = [x, scale, shift, dy];
         let of_samples = |d| without_derivative("group_norm", Tensor::new(d, [n, c]), &inputs);
         let of_scale_or_shift = |d| -> Result<Var> {

@@ -9,7 +9,7 @@ use crate::tensor::Tensor;
 /// d op(A) = dC op(B)^T, d op(B) = op(A)^T dC.
 pub fn matmul(a: &Var, b: &Var, trans_a: bool, trans_b: bool) -> Result<Var> {
     let (g, shape) = geometry("matmul", a, b, trans_a, trans_b)?;
-    let c = dispatch!(a.device(), matmul::forward(a.storage(), b.storage(); &g));
+    let c = dispatch!(a.device(), matmul::forward(a.storage(), b.storage(); &g))?;
     let saved = (a.clone(), b.clone());
     Ok(Var::from_op("matmul", Tensor::new(c, shape), &[a, b], move |g, wanted| {
         matmul_vjp(&saved.0, &saved.1, trans_a, trans_b, g, wanted)
@@ -28,7 +28,7 @@ pub fn linear(x: &Var, w: &Var, bias: Option<&Var>) -> Result<Var> {
     let Some(bias) = bias else { return matmul(x, w, false, true) };
     let (g, shape) = geometry("linear", x, w, false, true)?;
     check("linear", bias.shape() == [g.n], || format!("a bias of shape [{}]", g.n), bias)?;
-    let y = dispatch!(x.device(), matmul::with_bias(x.storage(), w.storage(), bias.storage(); &g));
+    let y = dispatch!(x.device(), matmul::with_bias(x.storage(), w.storage(), bias.storage(); &g))?;
     let saved = (x.clone(), w.clone());
     Ok(Var::from_op("linear", Tensor::new(y, shape), &[x, w, bias], move |g, wanted| {
         let [m, k] = matrix("linear", g)?;

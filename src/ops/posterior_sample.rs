@@ -18,9 +18,9 @@ pub fn posterior_step(x0: &Var, x_t1: &Var, noise: &Tensor, coefficients: &[Vec<
     }
     let x_t = dispatch!(x0.device(), posterior_sample::forward(
         x0.storage(), x_t1.storage(), noise.storage(); coefficients
-    ));
+    ))?;
     let tensor = |values: &[f64]| Tensor::from_values(values, [n], x0.dtype(), &x0.device());
-    let factors = [tensor(&coefficients[0]), tensor(&coefficients[1])];
+    let factors = [tensor(&coefficients[0])?, tensor(&coefficients[1])?];
     Ok(Var::from_op("posterior_step", Tensor::new(x_t, x0.shape()), &[x0, x_t1], move |g, wanted| {
         let scaled = |i: usize| wanted[i].then(|| scale_samples(g, &factors[i])).transpose();
         Ok(vec![scaled(0)?, scaled(1)?])

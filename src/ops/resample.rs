@@ -84,7 +84,7 @@ pub fn fir_resample(x: &Var, resample: &Resample) -> Result<Var> {
         return Err(Error::shape("fir_resample", format!("an image of at least {} pixels", resample.taps.len()), x));
     };
     let g = params::Resample { n, h, w, c, p, q, up: resample.up, down: resample.down, pad_top: top, pad_left: left };
-    let y = dispatch!(x.device(), resample::forward(x.storage(); &resample.taps, &g));
+    let y = dispatch!(x.device(), resample::forward(x.storage(); &resample.taps, &g))?;
     let transposed = resample.transposed([h, w], [p, q]);
     Ok(Var::from_op("fir_resample", Tensor::new(y, [n, p, q, c]), &[x], move |g, _| {
         Ok(vec![Some(fir_resample(g, &transposed)?)])

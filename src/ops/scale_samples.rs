@@ -13,7 +13,7 @@ pub fn scale_samples(x: &Var, coefficients: &Tensor) -> Result<Var> {
         || format!("[{n}]"),
         coefficients,
     )?;
-    let y = dispatch!(x.device(), scale_samples::forward(x.storage(), coefficients.storage()));
+    let y = dispatch!(x.device(), scale_samples::forward(x.storage(), coefficients.storage()))?;
     let saved = coefficients.clone();
     Ok(Var::from_op("scale_samples", Tensor::new(y, x.shape()), &[x], move |g, _| {
         Ok(vec![Some(scale_samples(g, &saved)?)])

@@ -7,7 +7,7 @@ use crate::tensor::Tensor;
 /// x, seen as [outer, middle, inner], summed over its middle axis: [outer, inner]. VJP: [`expand_middle`].
 pub fn sum_middle(x: &Var, sizes: [usize; 3]) -> Result<Var> {
     check("sum_middle", x.value().len() == sizes.iter().product::<usize>(), || format!("{sizes:?}"), x)?;
-    let y = dispatch!(x.device(), sum::sum_middle(x.storage(); sizes));
+    let y = dispatch!(x.device(), sum::sum_middle(x.storage(); sizes))?;
     let shape = x.shape().to_vec();
     Ok(Var::from_op("sum_middle", Tensor::new(y, [sizes[0], sizes[2]]), &[x], move |g, _| {
         Ok(vec![Some(reshape(&expand_middle(g, sizes)?, &shape)?)])
@@ -17,7 +17,7 @@ pub fn sum_middle(x: &Var, sizes: [usize; 3]) -> Result<Var> {
 /// x, seen as [outer, inner], copied along a new middle axis: [outer, middle, inner]. VJP: [`sum_middle`].
 pub fn expand_middle(x: &Var, sizes: [usize; 3]) -> Result<Var> {
     check("expand_middle", x.value().len() == sizes[0] * sizes[2], || format!("{} x {}", sizes[0], sizes[2]), x)?;
-    let y = dispatch!(x.device(), sum::expand_middle(x.storage(); sizes));
+    let y = dispatch!(x.device(), sum::expand_middle(x.storage(); sizes))?;
     let shape = x.shape().to_vec();
     Ok(Var::from_op("expand_middle", Tensor::new(y, sizes), &[x], move |g, _| {
         Ok(vec![Some(reshape(&sum_middle(g, sizes)?, &shape)?)])

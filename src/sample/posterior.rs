@@ -48,15 +48,18 @@ pub fn draw(
     let config = generator.config();
     let image = [config.image_size, config.image_size, config.num_channels];
     let random = |what: &str, shape: &[usize]| {
-        let one = |i| normal(shape, Key { seed, stream: stream(what, i) }, dtype, device).to_f64();
-        let values: Vec<f64> = samples.clone().flat_map(one).collect();
+        let one = |i| normal(shape, Key { seed, stream: stream(what, i) }, dtype, &Device::Cpu);
+        let mut values = Vec::new();
+        for i in samples.clone() {
+            values.extend(one(i)?.to_f64());
+        }
         let n = values.len() / shape.iter().product::<usize>();
         Tensor::from_values(&values, [&[n], shape].concat(), dtype, device)
     };
-    let mut x = random("sample/x_T", &image);
+    let mut x = random("sample/x_T", &image)?;
     for t in (0..process.num_timesteps()).rev() {
-        let z = random(&format!("sample/z/{t}"), &[config.nz]);
-        let noise = random(&format!("sample/noise/{t}"), &image);
+        let z = random(&format!("sample/z/{t}"), &[config.nz])?;
+        let noise = random(&format!("sample/noise/{t}"), &image)?;
         x = denoise(generator, process, &x, t, &z, &noise)?.x_t;
     }
     Ok(x)

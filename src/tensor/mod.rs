@@ -8,7 +8,8 @@ pub use random::{normal, stream, uniform};
 
 use std::sync::Arc;
 
-use crate::backend::{Storage, cpu};
+use crate::Result;
+use crate::backend::{Storage, cpu, dispatch};
 
 /// A contiguous array of numbers in row-major order; images are [N, H, W, C]. Clones share the numbers.
 #[derive(Clone)]
@@ -36,22 +37,22 @@ impl Tensor {
     }
 
     /// A tensor of the given type and device whose numbers come from f64 values.
-    pub fn from_values(values: &[f64], shape: impl Into<Vec<usize>>, dtype: DType, device: &Device) -> Self {
+    pub fn from_values(values: &[f64], shape: impl Into<Vec<usize>>, dtype: DType, device: &Device) -> Result<Self> {
         let Device::Cpu = device;
-        match dtype {
+        Ok(match dtype {
             DType::F32 => Self::from_f32(&values.iter().map(|&v| v as f32).collect::<Vec<_>>(), shape),
             DType::F64 => Self::from_f64(values, shape),
-        }
+        })
     }
 
     /// A tensor that holds one value everywhere.
-    pub fn full(value: f64, shape: impl Into<Vec<usize>>, dtype: DType, device: &Device) -> Self {
+    pub fn full(value: f64, shape: impl Into<Vec<usize>>, dtype: DType, device: &Device) -> Result<Self> {
         let shape = shape.into();
         let len = shape.iter().product();
-        Self::new(crate::backend::dispatch!(device, fill::full(; len, value, dtype)), shape)
+        Ok(Self::new(dispatch!(device, fill::full(; len, value, dtype))?, shape))
     }
 
-    pub fn zeros(shape: impl Into<Vec<usize>>, dtype: DType, device: &Device) -> Self {
+    pub fn zeros(shape: impl Into<Vec<usize>>, dtype: DType, device: &Device) -> Result<Self> {
         Self::full(0.0, shape, dtype, device)
     }
 
@@ -81,11 +82,11 @@ impl Tensor {
     }
 
     /// The storage for writing, copied first if another tensor shares it.
-    pub(crate) fn storage_mut(&mut self) -> &mut Storage {
+    pub(crate) fn storage_mut(&mut self) -> Result<&mut Storage> {
         if Arc::get_mut(&mut self.storage).is_none() {
-            self.storage = Arc::new(self.storage.duplicate());
+            self.storage = Arc::new(self.storage.duplicate()?);
         }
-        Arc::get_mut(&mut self.storage).expect("just made unique")
+        Ok(Arc::get_mut(&mut self.storage).expect("just made unique"))
     }
 
     /// The same numbers under another shape of the same size.
@@ -96,8 +97,14 @@ impl Tensor {
     }
 
     /// A copy that shares nothing.
-    pub fn deep_clone(&self) -> Tensor {
-        Tensor { storage: Arc::new(self.storage.duplicate()), shape: self.shape.clone() }
+    pub fn deep_clone(&self) -> Result<Tensor> {
+        Ok(Tensor { storage: Arc::new(self.storage.duplicate()?), shape: self.shape.clone() })
+    }
+
+    /// The same numbers on a device; shared if they are there already.
+    pub fn to_device(&self, device: &Device) -> Result<Tensor> {
+        let Device::Cpu = device;
+        Ok(self.clone())
     }
 
     /// The numbers as f32, copied to the computer's memory.
@@ -125,12 +132,12 @@ impl Tensor {
     }
 
     /// The same numbers in another type.
-    pub fn cast(&self, dtype: DType) -> Tensor {
-        match dtype {
+    pub fn cast(&self, dtype: DType) -> Result<Tensor> {
+        Ok(match dtype {
             _ if dtype == self.dtype() => self.clone(),
             DType::F32 => Self::from_f32(&self.to_f32(), self.shape.clone()),
             DType::F64 => Self::from_f64(&self.to_f64(), self.shape.clone()),
-        }
+        })
     }
 
     /// A tensor with its axes in another order: axis i of the result is axis `order[i]` of self. For the edge of the

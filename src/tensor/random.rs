@@ -2,20 +2,21 @@
 //! number of threads.
 
 use super::{DType, Device, Key, Tensor};
+use crate::Result;
 use crate::backend::dispatch;
 
 /// Standard normal numbers; element i is position i of the sequence `key`.
-pub fn normal(shape: impl Into<Vec<usize>>, key: Key, dtype: DType, device: &Device) -> Tensor {
+pub fn normal(shape: impl Into<Vec<usize>>, key: Key, dtype: DType, device: &Device) -> Result<Tensor> {
     let shape = shape.into();
     let len = shape.iter().product();
-    Tensor::new(dispatch!(device, random::normal(; len, key, dtype)), shape)
+    Ok(Tensor::new(dispatch!(device, random::normal(; len, key, dtype))?, shape))
 }
 
 /// Uniform numbers in (0, 1]; element i is position i of the sequence `key`.
-pub fn uniform(shape: impl Into<Vec<usize>>, key: Key, dtype: DType, device: &Device) -> Tensor {
+pub fn uniform(shape: impl Into<Vec<usize>>, key: Key, dtype: DType, device: &Device) -> Result<Tensor> {
     let shape = shape.into();
     let len = shape.iter().product();
-    Tensor::new(dispatch!(device, random::uniform(; len, key, dtype)), shape)
+    Ok(Tensor::new(dispatch!(device, random::uniform(; len, key, dtype))?, shape))
 }
 
 /// A stream number from what the numbers are for and where in the run they are used: FNV-1a of the name, then of

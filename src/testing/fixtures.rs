@@ -59,7 +59,7 @@ impl Fixture {
     /// A tensor: pictures come as [N, H, W, C], weights as the networks keep them.
     pub fn tensor(&self, name: &str) -> Result<Tensor> {
         let published = self.reader.borrow_mut().read(name)?;
-        Ok(from_published(name, &published).cast(self.dtype))
+        from_published(name, &published).cast(self.dtype)
     }
 
     /// The numbers of a tensor in the order of this project's layout.

@@ -22,7 +22,7 @@ pub fn check_gradients(f: &Function, inputs: &[Tensor], order: usize, seed: u64)
     assert!(inputs.iter().all(|t| t.dtype() == DType::F64), "gradients are checked in f64");
     let weights = {
         let vars: Vec<Var> = inputs.iter().cloned().map(Var::constant).collect();
-        random_like(f(&vars)?.value(), seed, u64::MAX)
+        random_like(f(&vars)?.value(), seed, u64::MAX)?
     };
     let scalar = |x: &[Var]| ops::sum_all(&ops::mul(&f(x)?, &Var::constant(weights.clone()))?);
     check_order(&scalar, inputs, 1, order, seed)
@@ -33,7 +33,7 @@ fn check_order(f: &Function, inputs: &[Tensor], order: usize, last: usize, seed:
     let gradients = grad(&f(&leaves)?, None, &leaves.iter().collect::<Vec<_>>(), Graph::Free)?;
     for (i, input) in inputs.iter().enumerate() {
         for direction in 0..DIRECTIONS {
-            let v = random_like(input, seed, (i as u64) << 8 | direction);
+            let v = random_like(input, seed, (i as u64) << 8 | direction)?;
             let at = |step: f64| -> Result<f64> {
                 let moved = input.to_f64().iter().zip(v.to_f64()).map(|(x, v)| x + step * v).collect::<Vec<_>>();
                 let mut x: Vec<Var> = inputs.iter().cloned().map(Var::leaf).collect();
@@ -60,10 +60,10 @@ fn check_order(f: &Function, inputs: &[Tensor], order: usize, last: usize, seed:
     }
     // The next order's function: the gradient along fixed directions, itself a scalar.
     let directions: Vec<Var> =
-        (0..).zip(inputs).map(|(i, x)| Var::constant(random_like(x, seed + 1, i << 8))).collect();
+        (0..).zip(inputs).map(|(i, x)| Ok(Var::constant(random_like(x, seed + 1, i << 8)?))).collect::<Result<_>>()?;
     let derivative = |x: &[Var]| {
         let gradients = grad(&f(x)?, None, &x.iter().collect::<Vec<_>>(), Graph::Create)?;
-        let mut sum = Var::constant(Tensor::zeros([], DType::F64, &Device::Cpu));
+        let mut sum = Var::constant(Tensor::zeros([], DType::F64, &Device::Cpu)?);
         for (g, v) in gradients.iter().zip(&directions) {
             if let Some(g) = g {
                 sum = ops::add(&sum, &ops::sum_all(&ops::mul(g, v)?)?)?;
@@ -75,6 +75,6 @@ fn check_order(f: &Function, inputs: &[Tensor], order: usize, last: usize, seed:
 }
 
 /// Standard normal numbers in f64, of the shape of `x`.
-fn random_like(x: &Tensor, seed: u64, stream: u64) -> Tensor {
+fn random_like(x: &Tensor, seed: u64, stream: u64) -> Result<Tensor> {
     tensor::normal(x.shape(), Key { seed, stream }, DType::F64, &Device::Cpu)
 }

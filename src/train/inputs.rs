@@ -1,5 +1,6 @@
 //! Everything random that a training step uses, either drawn or given.
 
+use crate::error::Result;
 use crate::tensor::{DType, Device, Key, Tensor, normal, stream, uniform};
 
 /// The random inputs of one half of a step, the discriminator's or the generator's.
@@ -38,27 +39,27 @@ pub(super) struct Draw {
 impl StepInputs {
     /// Draws what a step needs around its pictures. It follows from the seed and the number of the step alone, so
     /// that a resumed training sees what one that was not stopped would have seen.
-    pub(super) fn draw(real: Tensor, draw: &Draw) -> StepInputs {
-        let [discriminator, generator] = ["discriminator", "generator"].map(|half| draw.half(half, &real));
-        StepInputs { real, discriminator, generator }
+    pub(super) fn draw(real: Tensor, draw: &Draw) -> Result<StepInputs> {
+        let (discriminator, generator) = (draw.half("discriminator", &real)?, draw.half("generator", &real)?);
+        Ok(StepInputs { real, discriminator, generator })
     }
 }
 
 impl Draw {
-    fn half(&self, half: &str, real: &Tensor) -> HalfInputs {
+    fn half(&self, half: &str, real: &Tensor) -> Result<HalfInputs> {
         let n = real.shape()[0];
         let key = |what: &str| Key { seed: self.seed, stream: stream(&format!("train/{half}/{what}"), self.step) };
         let like_real = |what| normal(real.shape(), key(what), real.dtype(), &real.device());
-        let times = uniform([n], key("t"), DType::F32, &Device::Cpu).to_f32();
+        let times = uniform([n], key("t"), DType::F32, &Device::Cpu)?.to_f32();
         // Uniform numbers are in (0, 1].
         let t = times.iter().map(|&u| (u as f64 * self.num_timesteps as f64).ceil() as usize - 1).collect();
-        HalfInputs {
+        Ok(HalfInputs {
             t,
-            noise_t: like_real("noise_t"),
-            noise_t1: like_real("noise_t1"),
-            z: normal([n, self.nz], key("z"), real.dtype(), &real.device()),
-            noise_post: like_real("noise_post"),
+            noise_t: like_real("noise_t")?,
+            noise_t1: like_real("noise_t1")?,
+            z: normal([n, self.nz], key("z"), real.dtype(), &real.device())?,
+            noise_post: like_real("noise_post")?,
             dropout: key("dropout"),
-        }
+        })
     }
 }

@@ -33,10 +33,11 @@ pub struct Optimizer {
 }
 
 impl Optimizer {
-    pub fn new(params: &[Param], beta1: f64, beta2: f64) -> Optimizer {
+    pub fn new(params: &[Param], beta1: f64, beta2: f64) -> Result<Optimizer> {
         let zeros = |p: &Param| Tensor::zeros(p.shape(), p.value().dtype(), &p.value().device());
-        let states = params.iter().map(|p| AdamState { m: zeros(p), v: zeros(p) }).collect();
-        Optimizer { beta1, beta2, steps: 0, states }
+        let state = |p| Ok(AdamState { m: zeros(p)?, v: zeros(p)? });
+        let states = params.iter().map(state).collect::<Result<_>>()?;
+        Ok(Optimizer { beta1, beta2, steps: 0, states })
     }
 
     pub fn steps(&self) -> u64 {

@@ -101,7 +101,7 @@ impl Run {
         self.epoch = batch.epoch;
         let [height, width, channels] = self.image;
         let real = Tensor::from_f32(&batch.images, [batch.len(), height, width, channels]);
-        let losses = self.trainer.step(&self.trainer.draw_inputs(real), self.learning_rates())?;
+        let losses = self.trainer.step(&self.trainer.draw_inputs(real)?, self.learning_rates())?;
         self.interval.add(&losses, batch.len());
 
         let done = self.trainer.step_number();

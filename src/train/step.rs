@@ -51,8 +51,8 @@ impl Trainer {
         Ok(Trainer {
             config: config.clone(),
             process: Process::new(&config.schedule)?,
-            generator_optimizer: optimizer(generator.params()),
-            discriminator_optimizer: optimizer(discriminator.params()),
+            generator_optimizer: optimizer(generator.params())?,
+            discriminator_optimizer: optimizer(discriminator.params())?,
             generator,
             ema,
             discriminator,
@@ -87,7 +87,7 @@ impl Trainer {
     }
 
     /// All that the next step draws, around its pictures [N, H, W, C] in [-1, 1].
-    pub fn draw_inputs(&self, real: Tensor) -> StepInputs {
+    pub fn draw_inputs(&self, real: Tensor) -> Result<StepInputs> {
         let TrainConfig { seed, ref schedule, ref generator, .. } = self.config;
         let sizes = Draw { seed, step: self.step, num_timesteps: schedule.num_timesteps, nz: generator.nz };
         StepInputs::draw(real, &sizes)

@@ -16,7 +16,7 @@ fn new(size: DiscriminatorSize) -> Discriminator {
     let network = Discriminator::new(&tiny(size), 0, DType::F64, &Device::Cpu).unwrap();
     for param in network.params() {
         let key = Key { seed: 2, stream: stream(param.name(), 0) };
-        let noise = normal(param.shape(), key, DType::F64, &Device::Cpu).to_f64();
+        let noise = normal(param.shape(), key, DType::F64, &Device::Cpu).unwrap().to_f64();
         let values: Vec<f64> = param.value().to_f64().iter().zip(noise).map(|(v, n)| v + 0.3 * n).collect();
         param.set(Tensor::from_f64(&values, param.shape())).unwrap();
     }
@@ -24,7 +24,7 @@ fn new(size: DiscriminatorSize) -> Discriminator {
 }
 
 fn images(n: usize, size: usize, stream: u64) -> Tensor {
-    normal([n, size, size, 2], Key { seed: 1, stream }, DType::F64, &Device::Cpu)
+    normal([n, size, size, 2], Key { seed: 1, stream }, DType::F64, &Device::Cpu).unwrap()
 }
 
 fn times(n: usize) -> Timesteps {

@@ -29,16 +29,16 @@ fn new(config: &GeneratorConfig) -> Generator {
 }
 
 fn random(shape: &[usize], stream: u64) -> Var {
-    Var::leaf(normal(shape, Key { seed: 1, stream }, DType::F32, &Device::Cpu))
+    Var::leaf(normal(shape, Key { seed: 1, stream }, DType::F32, &Device::Cpu).unwrap())
 }
 
 /// Gives every parameter numbers of ordinary size, so that nothing hides behind a layer that begins at almost zero.
 fn randomise(params: &[Param]) {
     for param in params {
         let key = Key { seed: 2, stream: stream(param.name(), 0) };
-        let noise = normal(param.shape(), key, DType::F32, &Device::Cpu).to_f64();
+        let noise = normal(param.shape(), key, DType::F32, &Device::Cpu).unwrap().to_f64();
         let values: Vec<f64> = param.value().to_f64().iter().zip(noise).map(|(v, n)| v + 0.3 * n).collect();
-        param.set(Tensor::from_values(&values, param.shape(), DType::F32, &Device::Cpu)).unwrap();
+        param.set(Tensor::from_values(&values, param.shape(), DType::F32, &Device::Cpu).unwrap()).unwrap();
     }
 }
 

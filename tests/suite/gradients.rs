@@ -65,7 +65,7 @@ fn f32_agrees_with_f64() {
     let evaluate = |case: &cases::Case, dtype: DType| -> Result<Vec<Tensor>> {
         let inputs: Vec<Var> = case.inputs(dtype).into_iter().map(Var::leaf).collect();
         let y = case.run(&inputs)?;
-        let dy = tensor::normal(y.shape(), Key { seed: 1, stream: 1 }, DType::F32, &Device::Cpu).cast(dtype);
+        let dy = tensor::normal(y.shape(), Key { seed: 1, stream: 1 }, DType::F32, &Device::Cpu)?.cast(dtype)?;
         let dy = Var::constant(dy);
         let gradients = grad(&y, Some(&dy), &inputs.iter().collect::<Vec<_>>(), Graph::Free)?;
         Ok([dy, y].into_iter().chain(gradients.into_iter().flatten()).map(Var::into_value).collect())
@@ -156,7 +156,7 @@ fn a_long_chain_is_freed() {
 
 #[test]
 fn mistakes_in_shapes_name_the_operation() {
-    let var = |shape: &[usize]| Var::constant(Tensor::zeros(shape, DType::F32, &Device::Cpu));
+    let var = |shape: &[usize]| Var::constant(Tensor::zeros(shape, DType::F32, &Device::Cpu).unwrap());
     let conv = ops::conv2d(&var(&[1, 4, 4, 3]), &var(&[2, 3, 3, 5]), &ops::Conv2dOptions::same(3), &Default::default());
     let error = conv.unwrap_err().to_string();
     assert!(error.contains("conv2d") && error.contains("3 channels"), "{error}");

@@ -40,7 +40,7 @@ fn optimizer_skips_parameters_without_gradient_and_starts_the_average_as_a_copy(
     let param = |name: &str| Param::new(name, Tensor::from_f32(&[1.0, 2.0, 3.0], [3]));
     let (params, average) = ([param("a"), param("b")], [param("a"), param("b")]);
     average[0].set(Tensor::from_f32(&[9.0; 3], [3])).unwrap();
-    let mut adam = Optimizer::new(&params, 0.5, 0.9);
+    let mut adam = Optimizer::new(&params, 0.5, 0.9).unwrap();
     adam.step(&params, &gradients([Some(1e-3), None]), 0.1, Some((&average, 0.75))).unwrap();
     let close = |param: &Param, want: [f32; 3]| {
         let got = param.value().to_f32();
@@ -94,12 +94,12 @@ fn pictures(n: usize, dtype: DType) -> Tensor {
             values.push((pixel(y, x) + pixel(y, x + 1) + pixel(y + 1, x) + pixel(y + 1, x + 1)) / 4.0);
         }
     }
-    Tensor::from_values(&values, [n, 16, 16, 1], dtype, &Device::Cpu)
+    Tensor::from_values(&values, [n, 16, 16, 1], dtype, &Device::Cpu).unwrap()
 }
 
 fn step(trainer: &mut Trainer, n: usize) -> Losses {
     let dtype = trainer.generator().params()[0].value().dtype();
-    let inputs = trainer.draw_inputs(pictures(n, dtype));
+    let inputs = trainer.draw_inputs(pictures(n, dtype)).unwrap();
     trainer.step(&inputs, [2e-4, 2e-4]).unwrap()
 }
 
@@ -188,7 +188,7 @@ fn r1_comes_every_lazy_reg_steps_and_any_batch_size_trains() {
 #[test]
 fn a_training_that_diverges_stops_and_names_the_step() {
     let mut trainer = Trainer::new(&tiny(), DType::F32, &Device::Cpu).unwrap();
-    let inputs = trainer.draw_inputs(pictures(5, DType::F32));
+    let inputs = trainer.draw_inputs(pictures(5, DType::F32)).unwrap();
     let error = (0..5).find_map(|_| trainer.step(&inputs, [1e20, 1e20]).err()).unwrap().to_string();
     assert!(error.starts_with("step ") && error.contains("loss_") && error.contains("diverged"), "{error}");
 }

@@ -37,7 +37,7 @@ pub fn cases() -> Vec<Case> {
     for n in [1, 3] {
         cases.push(Case::new("scale_samples", format!("{n}"), vec![vec![n, 5, 3]], ANY, move |x| {
             let values: Vec<f64> = (0..n).map(|i| 0.5 - i as f64).collect();
-            let factors = Tensor::from_values(&values, [n], x[0].dtype(), &x[0].device());
+            let factors = Tensor::from_values(&values, [n], x[0].dtype(), &x[0].device())?;
             ops::scale_samples(&ops::mul(&x[0], &x[0])?, &factors)
         }));
     }
@@ -47,7 +47,7 @@ pub fn cases() -> Vec<Case> {
         }));
     }
     cases.push(Case::new("posterior_step", "first step draws, second does not", vec![vec![2, 3, 5, 1]; 2], ANY, |x| {
-        let noise = Tensor::full(0.3, x[0].shape(), DType::F64, &x[0].device()).cast(x[0].dtype());
+        let noise = Tensor::full(0.3, x[0].shape(), DType::F64, &x[0].device())?.cast(x[0].dtype())?;
         let coefficients = [vec![0.6, 1.0], vec![0.3, 0.0], vec![0.5, 0.0]];
         ops::posterior_step(&ops::mul(&x[0], &x[1])?, &x[1], &noise, &coefficients)
     }));
