@@ -127,6 +127,33 @@ fn winograd_error_on_real_layers() {
     }
 }
 
+/// A picture is the same whatever the batch it is drawn in. Both of Winograd's plans, with one range of channels and
+/// several; sizes at which a single image has one tile; strides.
+#[test]
+fn an_image_has_the_same_bits_alone_and_in_a_batch() {
+    for [size, c, k, r, stride] in [
+        [16, 72, 24, 3, 1],
+        [8, 130, 40, 3, 1],
+        [4, 200, 96, 3, 1],
+        [3, 96, 96, 3, 1],
+        [9, 20, 30, 3, 2],
+        [8, 33, 17, 1, 1],
+    ] {
+        let batch = |n| Conv2d::new([n, size, size, c], [k, r, r, c], stride, [r / 2; 4]);
+        let (one, all) = (batch(1), batch(20));
+        let (x, w) = (numbers(all.x_len(), 1), numbers(all.w_len(), 2));
+        for isa in Isa::available() {
+            let mut together = vec![f32::NAN; all.y_len()];
+            forward(isa, &x, &w, &all, &Epilogue::default(), &mut together);
+            for (image, want) in x.chunks_exact(one.x_len()).zip(together.chunks_exact(one.y_len())) {
+                let mut alone = vec![f32::NAN; one.y_len()];
+                forward(isa, image, &w, &one, &Epilogue::default(), &mut alone);
+                assert!(alone == want, "{}, {one:?}", isa.name());
+            }
+        }
+    }
+}
+
 #[test]
 fn an_empty_batch_is_no_work() {
     let g = Conv2d::new([0, 5, 5, 3], [4, 3, 3, 3], 1, [1; 4]);

@@ -46,16 +46,18 @@ const CHANNELS: usize = 64;
 ///
 /// Counted in vector instructions for each pair of channels: the direct algorithm makes 9 a pixel. Winograd makes 36 a
 /// tile, about 200 for each transformed input channel and 150 for each output channel, shared by the channels on the
-/// other side, and 140 for the filter. With fewer than 8 channels both leave lanes idle. Measured (AVX-512, one thread,
-/// direct / Winograd): one tile 0.6 to 1.0, four tiles 1.1 (8 to 8 channels) to 1.9 (128 to 128), 64 tiles 2.2 to 3.4.
+/// other side; the 140 for the filter are left out, since with them the choice, and so the rounding, would depend on the
+/// number of images: a picture shall be the same in whatever batch it is drawn. With fewer than 8 channels both leave
+/// lanes idle. Measured (AVX-512, one thread, direct / Winograd): one tile 0.6 to 1.0, four tiles 1.1 (8 to 8 channels)
+/// to 1.9 (128 to 128), 64 tiles 2.2 to 3.4.
 ///
 /// Up to 128 pairs of channels stay direct although they would gain: no network of a useful size is so narrow, but the
 /// golden discriminators are, and in the large one Winograd's rounding (1e-6) moves the gradient of x by 2.6e-3, it
 /// seems by carrying single numbers across LeakyReLU's kink.
 pub fn pays(g: &Conv2d) -> bool {
-    let tiles = (g.n * g.p.div_ceil(4) * g.q.div_ceil(4)) as f64;
-    let direct = 9.0 * (g.n * g.p * g.q) as f64;
-    let winograd = tiles * (36.0 + 200.0 / g.k.max(8) as f64 + 150.0 / g.c.max(8) as f64) + 140.0;
+    let tiles = (g.p.div_ceil(4) * g.q.div_ceil(4)) as f64;
+    let direct = 9.0 * (g.p * g.q) as f64;
+    let winograd = tiles * (36.0 + 200.0 / g.k.max(8) as f64 + 150.0 / g.c.max(8) as f64);
     fits(g) && g.c * g.k > 128 && winograd < direct
 }
 

@@ -39,6 +39,17 @@ pub trait Sink<S: Simd>: Copy {
     /// `put` is a bare store, and takes rows past the tile's (up to MR) as well.
     const BARE: bool = false;
 
+    /// The sums go on from what `start` gives, not from zero.
+    const GOES_ON: bool = false;
+
+    /// Where a whole vector of sums of row `i`, which may be past the tile's (up to MR), goes on from.
+    ///
+    /// # Safety
+    /// In a body of `simd_fn!`, with what the sink points at valid for that row and those columns.
+    unsafe fn start(self, _i: usize, _j: usize) -> S::V {
+        unreachable!("only for sinks that go on")
+    }
+
     /// Takes `lanes` sums of row `i` of the tile from column `j` on.
     ///
     /// # Safety
@@ -85,6 +96,13 @@ unsafe fn accumulate<S: Simd, K: Sink<S>, const M: usize, const N: usize>(
 ) {
     unsafe {
         let mut acc = [[S::splat(0.0); N]; M];
+        if K::GOES_ON {
+            for (i, acc) in acc.iter_mut().enumerate() {
+                for (j, acc) in acc.iter_mut().enumerate() {
+                    *acc = sink.start(i, j * S::LANES);
+                }
+            }
+        }
         let mut b = red.b;
         for tap in 0..red.taps {
             let mut a = [std::ptr::null(); M];

@@ -67,6 +67,7 @@ pub unsafe fn transform_input<S: Simd>(
 }
 
 /// M = V U at point f, summed over input channels `c0 .. c1`; from the second range on M += V U. U is [c1 - c0][NR].
+/// Sums go on where they were left, so that ranges give the same bits as one go.
 ///
 /// # Safety
 /// In a body of `simd_fn!`; the block's workspaces and U are there.
@@ -86,7 +87,7 @@ pub unsafe fn multiply<S: Simd>(t: Block, panel: usize, f: usize, u: *const f32,
             if c0 == 0 {
                 tile::<S>(rows, columns, red, Set(m));
             } else {
-                tile::<S>(rows, columns, red, Add(m));
+                tile::<S>(rows, columns, red, GoOn(m));
             }
         }
     }
@@ -105,19 +106,22 @@ impl<S: Simd> Sink<S> for Set {
     }
 }
 
-/// Adds to what is there.
+/// Goes on from the sums that are there.
 #[derive(Clone, Copy)]
-struct Add(*mut f32);
+struct GoOn(*mut f32);
 
-impl<S: Simd> Sink<S> for Add {
+impl<S: Simd> Sink<S> for GoOn {
     const BARE: bool = true;
+    const GOES_ON: bool = true;
 
     #[inline(always)]
-    unsafe fn put(self, i: usize, j: usize, _: usize, v: S::V) {
-        unsafe {
-            let p = self.0.add(i * nr::<S>() + j);
-            S::store(p, S::add(S::load(p), v));
-        }
+    unsafe fn start(self, i: usize, j: usize) -> S::V {
+        unsafe { S::load(self.0.add(i * nr::<S>() + j)) }
+    }
+
+    #[inline(always)]
+    unsafe fn put(self, i: usize, j: usize, lanes: usize, v: S::V) {
+        unsafe { Sink::<S>::put(Set(self.0), i, j, lanes, v) }
     }
 }
 
