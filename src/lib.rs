@@ -15,6 +15,7 @@ pub mod ops;
 pub mod autograd;
 pub mod tensor;
 pub mod backend;
+pub mod pickle;
 pub mod fsutil;
 pub mod error;
 

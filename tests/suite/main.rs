@@ -8,6 +8,7 @@ mod generator;
 mod gradients;
 mod loader;
 mod parameters;
+mod pickle;
 mod pictures;
 mod program;
 mod schedule;
