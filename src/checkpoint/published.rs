@@ -19,7 +19,7 @@ pub fn bare_name(name: &str) -> &str {
 pub fn from_published(name: &str, value: &Tensor) -> Tensor {
     match *value.shape() {
         [_, _, _, _] => value.to_channels_last(),
-        [c, k] if is_pointwise(name) => value.permute(&[1, 0]).reshape([k, 1, 1, c]),
+        [c, k] if is_pointwise(name) => value.transpose([c, k], [k, 1, 1, c]),
         _ => value.clone(),
     }
 }
@@ -27,7 +27,7 @@ pub fn from_published(name: &str, value: &Tensor) -> Tensor {
 /// A parameter in its published layout: the inverse of [`from_published`].
 pub fn to_published(name: &str, value: &Tensor) -> Tensor {
     match *value.shape() {
-        [k, 1, 1, c] if is_pointwise(name) => value.reshape([k, c]).permute(&[1, 0]),
+        [k, 1, 1, c] if is_pointwise(name) => value.transpose([k, c], [c, k]),
         [_, _, _, _] => value.to_channels_first(),
         _ => value.clone(),
     }

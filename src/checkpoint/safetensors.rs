@@ -1,13 +1,14 @@
 //! Reading and writing safetensors files tensor by tensor: a header of JSON with every tensor's type, shape and
 //! place, then the numbers, little-endian.
 
-use std::collections::{BTreeSet, HashMap};
+use std::collections::{BTreeMap, BTreeSet};
 use std::fs::File;
 use std::io::{Read, Seek, SeekFrom, Write};
 use std::path::{Path, PathBuf};
 
 use safetensors::Dtype;
 use safetensors::tensor::{Metadata, TensorInfo};
+use serde_json::{Value, json};
 
 use super::published::{published_shape, to_published};
 use crate::error::{Error, IoContext, Result};
@@ -17,11 +18,35 @@ use crate::tensor::{DType, Tensor};
 /// The format's own limit, so that a hostile header cannot make us reserve more.
 const MAX_HEADER: u64 = 100_000_000;
 
-/// Writes tensors in the given order, each in its published layout, atomically. `metadata` is one entry of the header's string map; one, because
-/// the map has no order and equal content shall give equal bytes.
+/// The entry of the string map with the CRC-32 of all numbers, in hexadecimal: the format itself has no checksum.
+const CHECKSUM: &str = "crc32";
+/// Written first, and over once the sum is known.
+const NO_SUM: &str = "00000000";
+
+/// Writes tensors in the given order, each in its published layout, atomically. `metadata` is one entry of the
+/// header's string map. Equal content gives equal bytes.
 ///
 /// Errors: whatever the disk reports.
 pub fn write(path: impl AsRef<Path>, metadata: (&str, String), tensors: &[(String, Tensor)]) -> Result<()> {
+    let header = header(metadata, tensors);
+    let sum_at = header.find(&format!("\"{CHECKSUM}\":\"{NO_SUM}\"")).expect("just put there") + CHECKSUM.len() + 4;
+    write_atomic(path, |file| {
+        file.write_all(&(header.len() as u64).to_le_bytes())?;
+        file.write_all(header.as_bytes())?;
+        let mut sum = crc32fast::Hasher::new();
+        for (name, tensor) in tensors {
+            let tensor = to_published(name, tensor);
+            let bytes = tensor.to_le_bytes();
+            sum.update(&bytes);
+            file.write_all(&bytes)?;
+        }
+        file.seek(SeekFrom::Start((8 + sum_at) as u64))?;
+        write!(file, "{:08x}", sum.finalize())
+    })
+}
+
+fn header((key, value): (&str, String), tensors: &[(String, Tensor)]) -> String {
+    let map = BTreeMap::from([(key, value), (CHECKSUM, NO_SUM.into())]);
     let mut end = 0;
     let mut place = |(name, tensor): &(String, Tensor)| {
         let (dtype, size) = match tensor.dtype() {
@@ -30,25 +55,15 @@ pub fn write(path: impl AsRef<Path>, metadata: (&str, String), tensors: &[(Strin
         };
         let start = end;
         end += size * tensor.len();
-        (name.clone(), TensorInfo { dtype, shape: published_shape(name, tensor.shape()), data_offsets: (start, end) })
+        let shape = published_shape(name, tensor.shape());
+        (name.clone(), json!(TensorInfo { dtype, shape, data_offsets: (start, end) }))
     };
-    let places = tensors.iter().map(&mut place).collect();
-    let map = HashMap::from([(metadata.0.to_string(), metadata.1)]);
-    let header = Metadata::new(Some(map), places).expect("contiguous by construction");
-    let mut header = serde_json::to_vec(&header).expect("strings and integers");
-    header.resize(header.len().next_multiple_of(8), b' ');
-    write_atomic(path, |file| {
-        file.write_all(&(header.len() as u64).to_le_bytes())?;
-        file.write_all(&header)?;
-        for (name, tensor) in tensors {
-            let tensor = to_published(name, tensor);
-            file.write_all(&match tensor.dtype() {
-                DType::F32 => tensor.to_f32().iter().flat_map(|v| v.to_le_bytes()).collect::<Vec<u8>>(),
-                DType::F64 => tensor.to_f64().iter().flat_map(|v| v.to_le_bytes()).collect(),
-            })?;
-        }
-        Ok(())
-    })
+    let mut header: BTreeMap<String, Value> = tensors.iter().map(&mut place).collect();
+    assert_eq!(header.len(), tensors.len(), "two tensors of one name");
+    header.insert("__metadata__".into(), json!(map));
+    let mut header = serde_json::to_string(&header).expect("strings and integers");
+    header.extend(std::iter::repeat_n(' ', header.len().next_multiple_of(8) - header.len()));
+    header
 }
 
 /// An open safetensors file whose header has been checked; tensors are read when asked for.
@@ -96,6 +111,28 @@ impl Reader {
     /// An entry of the header's string map.
     pub fn metadata(&self, key: &str) -> Option<&str> {
         self.header.metadata().as_ref()?.get(key).map(String::as_str)
+    }
+
+    /// Reads the whole file once. A file of another program may have no checksum; then it passes.
+    ///
+    /// Errors: the numbers are not those that were written.
+    pub fn verify(&mut self) -> Result<()> {
+        let Some(expected) = self.metadata(CHECKSUM).map(str::to_owned) else { return Ok(()) };
+        self.file.seek(SeekFrom::Start(self.data)).at(&self.path, "read")?;
+        let mut sum = crc32fast::Hasher::new();
+        let mut block = vec![0; 1 << 20];
+        loop {
+            match self.file.read(&mut block).at(&self.path, "read")? {
+                0 => break,
+                n => sum.update(&block[..n]),
+            }
+        }
+        let held = format!("{:08x}", sum.finalize());
+        if held == expected {
+            return Ok(());
+        }
+        let what = format!("is damaged: the checksum of its numbers is {held}, they were written with {expected}");
+        Err(Error::format(&self.path, what))
     }
 
     /// The names of all tensors, sorted.

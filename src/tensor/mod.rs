@@ -6,6 +6,7 @@ pub use crate::backend::philox::Key;
 pub use crate::backend::{DType, Device};
 pub use random::{normal, stream, uniform};
 
+use std::borrow::Cow;
 use std::sync::Arc;
 
 use crate::Result;
@@ -140,45 +141,67 @@ impl Tensor {
         })
     }
 
-    /// A tensor with its axes in another order: axis i of the result is axis `order[i]` of self. For the edge of the
-    /// program (files are NCHW, memory is NHWC), not for the hot path.
-    pub fn permute(&self, order: &[usize]) -> Tensor {
-        let rank = self.shape.len();
-        assert_eq!(order.len(), rank, "permute {:?} by {order:?}", self.shape);
-        let mut strides = vec![1; rank];
-        for i in (0..rank.saturating_sub(1)).rev() {
-            strides[i] = strides[i + 1] * self.shape[i + 1];
+    /// Whether no number is infinite or NaN.
+    pub fn is_finite(&self) -> bool {
+        let Storage::Cpu(s) = self.storage();
+        // No early exit: so it is vectorized.
+        match s {
+            cpu::Storage::F32(b) => b.iter().fold(true, |ok, x| ok & x.is_finite()),
+            cpu::Storage::F64(b) => b.iter().fold(true, |ok, x| ok & x.is_finite()),
         }
-        let shape: Vec<usize> = order.iter().map(|&i| self.shape[i]).collect();
-        let strides: Vec<usize> = order.iter().map(|&i| strides[i]).collect();
-        let mut index = vec![0; rank];
-        let mut sources = Vec::with_capacity(self.len());
-        for _ in 0..self.len() {
-            sources.push(index.iter().zip(&strides).map(|(i, s)| i * s).sum::<usize>());
-            for axis in (0..rank).rev() {
-                index[axis] += 1;
-                if index[axis] < shape[axis] {
-                    break;
-                }
-                index[axis] = 0;
-            }
-        }
+    }
+
+    /// The numbers as they stand in files: little-endian.
+    pub fn to_le_bytes(&self) -> Cow<'_, [u8]> {
+        const { assert!(cfg!(target_endian = "little"), "files are little-endian, and memory is taken to be too") }
+        let Storage::Cpu(s) = self.storage();
+        Cow::Borrowed(match s {
+            cpu::Storage::F32(b) => bytemuck::cast_slice(b),
+            cpu::Storage::F64(b) => bytemuck::cast_slice(b),
+        })
+    }
+
+    /// Transposes each of the [rows, columns] matrices that the numbers consist of, and gives the result a shape. For
+    /// the edge of the program (files are NCHW, memory is NHWC), not for the hot path.
+    pub fn transpose(&self, [rows, columns]: [usize; 2], shape: impl Into<Vec<usize>>) -> Tensor {
         let Storage::Cpu(storage) = self.storage();
-        match storage {
-            cpu::Storage::F32(b) => Self::from_f32(&sources.iter().map(|&i| b[i]).collect::<Vec<_>>(), shape),
-            cpu::Storage::F64(b) => Self::from_f64(&sources.iter().map(|&i| b[i]).collect::<Vec<_>>(), shape),
-        }
+        let transposed = match storage {
+            cpu::Storage::F32(b) => cpu::Storage::F32(transpose(b, rows, columns)),
+            cpu::Storage::F64(b) => cpu::Storage::F64(transpose(b, rows, columns)),
+        };
+        Self::new(Storage::Cpu(transposed), shape)
     }
 
     /// [N, C, H, W] -> [N, H, W, C]; for convolution weights [K, C, R, S] -> [K, R, S, C].
     pub fn to_channels_last(&self) -> Tensor {
-        self.permute(&[0, 2, 3, 1])
+        let [n, c, h, w] = self.four();
+        self.transpose([c, h * w], [n, h, w, c])
     }
 
     /// [N, H, W, C] -> [N, C, H, W]; the inverse of [`Tensor::to_channels_last`].
     pub fn to_channels_first(&self) -> Tensor {
-        self.permute(&[0, 3, 1, 2])
+        let [n, h, w, c] = self.four();
+        self.transpose([h * w, c], [n, c, h, w])
     }
+
+    fn four(&self) -> [usize; 4] {
+        self.shape[..].try_into().unwrap_or_else(|_| panic!("expected four axes, got {:?}", self.shape))
+    }
+}
+
+fn transpose<T: bytemuck::Pod>(values: &[T], rows: usize, columns: usize) -> cpu::Buffer<T> {
+    let mut out = cpu::Buffer::scratch(values.len());
+    if values.is_empty() {
+        return out;
+    }
+    for (matrix, out) in values.chunks_exact(rows * columns).zip(out.chunks_exact_mut(rows * columns)) {
+        for (column, out) in out.chunks_exact_mut(rows).enumerate() {
+            for (row, out) in out.iter_mut().enumerate() {
+                *out = matrix[row * columns + column];
+            }
+        }
+    }
+    out
 }
 
 impl std::fmt::Debug for Tensor {

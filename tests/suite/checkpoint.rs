@@ -68,8 +68,15 @@ fn damaged_files_are_errors_that_name_the_file() {
         let error = Reader::open(&path).expect_err(what).to_string();
         assert!(error.contains("damaged.safetensors"), "{what}: {error}");
     }
+    let mut one_bit = good.clone();
+    one_bit[header + 5] ^= 0x10;
+    fs::write(&path, one_bit).unwrap();
+    let error = Reader::open(&path).unwrap().verify().unwrap_err().to_string();
+    assert!(error.contains("damaged.safetensors") && error.contains("checksum"), "{error}");
+
     fs::write(&path, &good).unwrap();
     let mut reader = Reader::open(&path).unwrap();
+    reader.verify().unwrap();
     let missing = reader.read("d.missing").unwrap_err().to_string();
     assert!(missing.contains("has no tensor `d.missing`"), "{missing}");
     assert!(reader.read_i64("b.weight").unwrap_err().to_string().contains("expected I64"));
