@@ -1,13 +1,16 @@
-//! Shuffled batches, decoded ahead of time by a thread of their own.
+//! Shuffled batches, decoded ahead of time by threads of their own.
 //!
-//! What a step is given is a pure function of (data set, batch size, seed, step): nothing needs to be saved but the
-//! step, and a resumed run sees exactly what the one that was not stopped would have seen.
+//! What a step is given is a pure function of (data set, batch size, seed, step), whatever the number of threads:
+//! nothing needs to be saved but the step, and a resumed run sees exactly what the one that was not stopped would have
+//! seen.
 
 use super::rng::{Philox, Purpose};
 use super::{Dataset, ImageShape};
 use crate::backend::philox::philox4x32;
 use crate::error::{Error, Result};
 use rand::seq::SliceRandom;
+use rayon::prelude::*;
+use rayon::{ThreadPool, ThreadPoolBuilder};
 use std::sync::Arc;
 use std::sync::mpsc::{Receiver, Sender, SyncSender, channel, sync_channel};
 use std::thread::{self, JoinHandle};
@@ -21,6 +24,8 @@ pub struct LoaderOptions {
     pub seed: u64,
     /// Mirror every picture left to right with probability 1/2. Not for digits.
     pub flip: bool,
+    /// Threads that decode; 0 for as many as suit the machine.
+    pub threads: usize,
 }
 
 /// One batch. The last one of an epoch holds what is left and may be smaller than the others.
@@ -70,10 +75,16 @@ impl Loader {
         let batches_per_epoch = batches_per_epoch(data.len(), options.batch_size);
         let (filled_sender, filled) = sync_channel(PREFETCH);
         let (used, used_receiver) = channel();
+        // A few for many: a thread decodes hundreds of large pictures a second, and the others compute.
+        let threads =
+            if options.threads > 0 { options.threads } else { (rayon::current_num_threads() / 4).clamp(1, 8) };
+        let no_thread = |e: &dyn std::error::Error| Error::config(format!("cannot start the loader's threads: {e}"));
+        let pool = ThreadPoolBuilder::new().num_threads(threads).thread_name(|i| format!("decoder {i}"));
+        let epochs = Epochs::new(data, options, pool.build().map_err(|e| no_thread(&e))?);
         let worker = thread::Builder::new()
             .name("loader".into())
-            .spawn(move || decode_ahead(Epochs::new(data, options), start, &filled_sender, &used_receiver))
-            .map_err(|e| Error::config(format!("cannot start the loader's thread: {e}")))?;
+            .spawn(move || decode_ahead(epochs, start, &filled_sender, &used_receiver))
+            .map_err(|e| no_thread(&e))?;
         Ok(Loader { batches_per_epoch, filled, used, worker: Some(worker) })
     }
 
@@ -116,43 +127,47 @@ fn decode_ahead(mut epochs: Epochs, start: u64, filled: &SyncSender<Result<Batch
     }
 }
 
-/// The batches by step, without a thread.
+/// The batches by step.
 struct Epochs {
     data: Arc<dyn Dataset>,
     options: LoaderOptions,
+    /// The threads that decode.
+    pool: ThreadPool,
     /// The order of the pictures in `epoch`.
     order: Vec<u32>,
     epoch: Option<u64>,
 }
 
 impl Epochs {
-    fn new(data: Arc<dyn Dataset>, options: LoaderOptions) -> Epochs {
-        Epochs { data, options, order: Vec::new(), epoch: None }
+    fn new(data: Arc<dyn Dataset>, options: LoaderOptions, pool: ThreadPool) -> Epochs {
+        Epochs { data, options, pool, order: Vec::new(), epoch: None }
     }
 
-    /// The batch of a step: number `step % batches_per_epoch` of epoch `step / batches_per_epoch`.
+    /// The batch of a step: number `step % batches_per_epoch` of epoch `step / batches_per_epoch`. Of several errors
+    /// the first picture's is reported.
     fn fill(&mut self, step: u64, batch: &mut Batch) -> Result<()> {
-        let LoaderOptions { batch_size, seed, flip } = self.options;
+        let LoaderOptions { batch_size, seed, flip, .. } = self.options;
         let per_epoch = batches_per_epoch(self.data.len(), batch_size);
         (batch.epoch, batch.index) = (step / per_epoch, step % per_epoch);
         self.enter(batch.epoch);
 
         let first = batch.index as usize * batch_size;
         let members = &self.order[first..self.order.len().min(first + batch_size)];
-        let shape = self.data.shape();
+        let (data, shape) = (&*self.data, self.data.shape());
         batch.labels.clear();
+        batch.labels.extend(members.iter().map(|&member| data.label(member as usize)));
         batch.images.resize(members.len() * shape.len(), 0.0);
         let flips = Purpose::Flip.key(seed, batch.epoch as u32);
-        for (position, (&member, image)) in
-            (first..).zip(members.iter().zip(batch.images.chunks_exact_mut(shape.len())))
-        {
-            batch.labels.push(self.data.label(member as usize));
-            self.data.image(member as usize, image)?;
-            if flip && philox4x32(flips, position as u64)[0] & 1 == 1 {
+        let decode = |(place, (&member, image)): (usize, (&u32, &mut [f32]))| {
+            data.image(member as usize, image)?;
+            if flip && philox4x32(flips, (first + place) as u64)[0] & 1 == 1 {
                 mirror(image, shape);
             }
-        }
-        Ok(())
+            Ok(())
+        };
+        let images = batch.images.par_chunks_exact_mut(shape.len());
+        let results = members.par_iter().zip(images).enumerate().map(decode);
+        self.pool.install(|| results.find_first(Result::is_err)).unwrap_or(Ok(()))
     }
 
     fn enter(&mut self, epoch: u64) {

@@ -2,7 +2,7 @@
 
 use super::idx::Idx;
 use super::rng::{Philox, Purpose};
-use super::{Dataset, ImageShape, PADDED, SIDE, Split, pad_and_scale};
+use super::{Dataset, ImageShape, PADDED, SIDE, Split, first_found, pad_and_scale};
 use crate::error::{Error, Result};
 use rand::seq::SliceRandom;
 use std::path::{Path, PathBuf};
@@ -23,27 +23,26 @@ impl Mnist {
     ///
     /// Errors: no folder has them; a file is not what it should be; pictures and labels do not belong together.
     pub fn open(folders: &[PathBuf], split: Split) -> Result<Mnist> {
-        let mut looked = String::new();
-        for folder in folders.iter().flat_map(|f| [f.clone(), f.join("mnist"), f.join("MNIST").join("raw")]) {
-            let [images, labels] = file_names(split).map(|name| find_file(&folder, name));
-            if let (Some(images), Some(labels)) = (&images, &labels) {
-                return Mnist::read(images, labels);
+        let places = folders.iter().flat_map(|f| [f.clone(), f.join("mnist"), f.join("MNIST").join("raw")]);
+        let found = first_found(places, |folder| {
+            let [images, labels] = file_names(split).map(|name| find_file(folder, name));
+            match (images, labels) {
+                (Some(images), Some(labels)) => Ok([images, labels]),
+                (None, None) => Err("neither file".into()),
+                (None, _) => Err("the labels without the pictures".into()),
+                _ => Err("the pictures without the labels".into()),
             }
-            let found = match (images, labels) {
-                (None, None) if folder.is_dir() => "neither file",
-                (None, None) => "no such folder",
-                (None, _) => "the labels without the pictures",
-                _ => "the pictures without the labels",
-            };
-            looked.push_str(&format!("\n  {}: {found}", folder.display()));
-        }
-        let [images, labels] = file_names(split);
-        Err(Error::NotFound(format!(
-            "MNIST was not found. Looked for {images} and {labels} (plain or .gz) in{looked}\n\
-             Get them, for instance with\n  \
-             mkdir -p data/mnist && cd data/mnist && curl -fO {SOURCE}{images}.gz -fO {SOURCE}{labels}.gz\n\
-             or name their folder with --data-dir or $DDGAN_DATA. (The data set `digits` needs no files.)"
-        )))
+        });
+        let [images, labels] = found.map_err(|looked| {
+            let [images, labels] = file_names(split);
+            Error::NotFound(format!(
+                "MNIST was not found. Looked for {images} and {labels} (plain or .gz) in{looked}\n\
+                 Get them, for instance with\n  \
+                 mkdir -p data/mnist && cd data/mnist && curl -fO {SOURCE}{images}.gz -fO {SOURCE}{labels}.gz\n\
+                 or name their folder with --data-dir or $DDGAN_DATA. (The data set `digits` needs no files.)"
+            ))
+        })?;
+        Mnist::read(&images, &labels)
     }
 
     /// Reads one file of pictures and one of labels.

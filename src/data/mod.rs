@@ -1,11 +1,13 @@
 //! Data sets: labelled pictures by index, and the loader that turns them into shuffled batches.
 
+pub mod cifar;
 pub mod digits;
 pub mod idx;
 pub mod loader;
 pub mod mnist;
 pub mod rng;
 
+pub use cifar::Cifar10;
 pub use digits::Digits;
 pub use loader::{Batch, Loader, LoaderOptions};
 pub use mnist::{Mnist, StackMnist};
@@ -54,6 +56,11 @@ pub trait Dataset: Send + Sync {
 
     fn label(&self, index: usize) -> u32;
 
+    /// Whether a training mirrors its pictures at random unless it is told otherwise.
+    fn flip_by_default(&self) -> bool {
+        false
+    }
+
     /// Writes picture `index` as [H, W, C] in [-1, 1] into `out`, which has exactly `shape().len()` numbers.
     ///
     /// Errors: a picture that cannot be read or decoded.
@@ -80,17 +87,19 @@ pub struct DataSpec {
     pub seed: u64,
 }
 
-pub const NAMES: [&str; 3] = ["digits", "mnist", "stackmnist"];
+pub const NAMES: [&str; 4] = ["digits", "mnist", "stackmnist", "cifar10"];
 
 /// Opens a data set by name.
 ///
 /// Errors: an unknown name; files that are not found (lists where it looked, and how to get them) or not valid.
 pub fn open(spec: &DataSpec) -> Result<Arc<dyn Dataset>> {
-    let mnist = || Mnist::open(&search_folders(spec.data_dir.as_deref())?, spec.split);
+    let folders = || search_folders(spec.data_dir.as_deref());
+    let mnist = || Mnist::open(&folders()?, spec.split);
     Ok(match spec.name.as_str() {
         "digits" => Arc::new(Digits::new(spec.split, spec.seed)),
         "mnist" => Arc::new(mnist()?),
         "stackmnist" => Arc::new(StackMnist::new(mnist()?, spec.seed)),
+        "cifar10" => Arc::new(Cifar10::open(&folders()?, spec.split)?),
         other => {
             return Err(Error::config(format!("unknown data set `{other}`; there are: {}", NAMES.join(", "))));
         }
@@ -106,6 +115,24 @@ fn search_folders(data_dir: Option<&Path>) -> Result<Vec<PathBuf>> {
     let from_environment = std::env::var_os("DDGAN_DATA").filter(|v| !v.is_empty()).map(PathBuf::from);
     let folders = data_dir.map(Path::to_path_buf).into_iter().chain(from_environment);
     Ok(folders.chain([PathBuf::from("data")]).collect())
+}
+
+/// What `look` finds in the first of the folders where it finds all it needs; else, for an error, a line for each
+/// folder with what it says about it.
+fn first_found<T>(
+    folders: impl IntoIterator<Item = PathBuf>,
+    look: impl Fn(&Path) -> std::result::Result<T, String>,
+) -> std::result::Result<T, String> {
+    let mut looked = String::new();
+    for folder in folders {
+        let missing = match look(&folder) {
+            Ok(found) => return Ok(found),
+            Err(_) if !folder.is_dir() => "no such folder".into(),
+            Err(missing) => missing,
+        };
+        looked.push_str(&format!("\n  {}: {missing}", folder.display()));
+    }
+    Err(looked)
 }
 
 /// Side of the grey pictures of MNIST, and of those that are drawn like them.

@@ -17,6 +17,9 @@ pub struct TrainConfig {
     /// The folder that was asked to be searched for it first.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub data_dir: Option<PathBuf>,
+    /// Whether pictures are mirrored at random; if not given, as is usual for the data set.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub flip: Option<bool>,
     /// Decides the first parameters, the order of the data, and all noise.
     pub seed: u64,
     pub batch_size: usize,
@@ -56,6 +59,7 @@ impl Default for TrainConfig {
         TrainConfig {
             dataset: "digits".into(),
             data_dir: None,
+            flip: None,
             seed: 1024,
             batch_size: 128,
             num_epoch: 1200,

@@ -71,7 +71,8 @@ impl Run {
         config.validate()?;
         let data = open_data(config)?;
         let trainer = Trainer::new(config, DTYPE, &DEVICE)?;
-        let loader = LoaderOptions { batch_size: config.batch_size, seed: config.seed, flip: false };
+        let flip = config.flip.unwrap_or(data.flip_by_default());
+        let loader = LoaderOptions { batch_size: config.batch_size, seed: config.seed, flip, threads: 0 };
         let loader = Loader::new(data.clone(), loader, trainer.step_number())?;
         let dir = RunDir::create(options.outdir.as_deref(), &options.name)?;
         dir.write_config(config)?;

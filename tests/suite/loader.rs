@@ -39,7 +39,7 @@ impl Dataset for Numbers {
     }
 }
 
-const OPTIONS: LoaderOptions = LoaderOptions { batch_size: 4, seed: 3, flip: false };
+const OPTIONS: LoaderOptions = LoaderOptions { batch_size: 4, seed: 3, flip: false, threads: 1 };
 
 fn batches(len: usize, options: LoaderOptions, start: u64, count: usize) -> Vec<Batch> {
     let mut loader = Loader::new(Arc::new(Numbers { len, broken: None }), options, start).unwrap();
@@ -81,6 +81,15 @@ fn a_loader_can_start_at_any_step() {
         }
     }
     assert_ne!(batches(10, OPTIONS, 0, 3), batches(10, LoaderOptions { seed: 4, ..OPTIONS }, 0, 3));
+}
+
+#[test]
+fn batches_do_not_depend_on_the_number_of_threads() {
+    let options = LoaderOptions { batch_size: 50, flip: true, ..OPTIONS };
+    let one = batches(300, options, 0, 9);
+    for threads in [2, 5] {
+        assert_eq!(batches(300, LoaderOptions { threads, ..options }, 0, 9), one, "{threads} threads");
+    }
 }
 
 #[test]

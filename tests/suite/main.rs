@@ -1,6 +1,7 @@
 //! Everything that is tested from outside the library, as one program: a module per concern.
 
 mod checkpoint;
+mod cifar;
 mod data;
 mod discriminator;
 mod fixtures;
