@@ -22,9 +22,22 @@ pub enum Error {
     /// Data that was not found where it was looked for.
     #[error("{0}")]
     NotFound(String),
+    /// No GPU where one was asked for, or one that failed.
+    #[error("{0}")]
+    Cuda(String),
+    /// More memory than a GPU has left.
+    #[error(
+        "{device} is out of memory: {} were asked for, {} of {} are free; a smaller batch needs less",
+        mebibytes(*asked), mebibytes(*free), mebibytes(*total)
+    )]
+    OutOfMemory { device: String, asked: usize, free: usize, total: usize },
     /// A training that cannot go on.
     #[error("step {step}: {what}")]
     Training { step: u64, what: String },
+}
+
+fn mebibytes(bytes: usize) -> String {
+    format!("{:.1} MiB", bytes as f64 / (1 << 20) as f64)
 }
 
 pub type Result<T> = std::result::Result<T, Error>;
@@ -36,6 +49,10 @@ impl Error {
 
     pub fn config(what: impl Into<String>) -> Self {
         Error::Config(what.into())
+    }
+
+    pub fn cuda(what: impl Into<String>) -> Self {
+        Error::Cuda(what.into())
     }
 
     pub fn format(path: impl AsRef<Path>, what: impl Into<String>) -> Self {

@@ -1,16 +1,25 @@
 //! Where numbers live and are worked on: devices, their memory, and one kernel a file.
 
 pub mod cpu;
+#[cfg(feature = "cuda")]
+pub mod cuda;
 pub mod params;
 pub mod philox;
 
-use crate::Result;
+use std::borrow::Cow;
+#[cfg(feature = "cuda")]
+use std::sync::Arc;
+
+use crate::{Error, Result};
 
 /// The type of a tensor's numbers.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum DType {
     F32,
+    /// On the CPU alone: the oracle for gradient checks.
     F64,
+    /// On GPUs alone.
+    BF16,
 }
 
 impl std::fmt::Display for DType {
@@ -18,6 +27,7 @@ impl std::fmt::Display for DType {
         f.write_str(match self {
             DType::F32 => "f32",
             DType::F64 => "f64",
+            DType::BF16 => "bf16",
         })
     }
 }
@@ -26,30 +36,106 @@ impl std::fmt::Display for DType {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Device {
     Cpu,
+    #[cfg(feature = "cuda")]
+    Cuda(Arc<cuda::Gpu>),
+}
+
+impl Device {
+    /// The GPU of that number.
+    ///
+    /// Errors: there is none, no driver for it, or no kernels in this program.
+    #[cfg(feature = "cuda")]
+    pub fn cuda(ordinal: usize) -> Result<Device> {
+        Ok(Device::Cuda(cuda::Gpu::open(ordinal)?))
+    }
+
+    #[cfg(not(feature = "cuda"))]
+    pub fn cuda(_: usize) -> Result<Device> {
+        Err(Error::cuda("this program was built without the feature `cuda`"))
+    }
+
+    /// The first GPU that can be used, else the CPU.
+    pub fn auto() -> Device {
+        Device::cuda(0).unwrap_or(Device::Cpu)
+    }
+
+    /// What its maker calls it.
+    pub fn name(&self) -> String {
+        match self {
+            Device::Cpu => "CPU".to_owned(),
+            #[cfg(feature = "cuda")]
+            Device::Cuda(gpu) => gpu.name().to_owned(),
+        }
+    }
+
+    /// Waits until everything that was asked of it is done.
+    pub fn synchronize(&self) -> Result<()> {
+        match self {
+            Device::Cpu => Ok(()),
+            #[cfg(feature = "cuda")]
+            Device::Cuda(gpu) => gpu.synchronize(),
+        }
+    }
+}
+
+impl std::fmt::Display for Device {
+    fn fmt(&self, f: &mut std::fmt::Formatter) -> std::fmt::Result {
+        match self {
+            Device::Cpu => f.write_str("cpu"),
+            #[cfg(feature = "cuda")]
+            Device::Cuda(gpu) => gpu.fmt(f),
+        }
+    }
+}
+
+/// `cpu`, `cuda`, `cuda:1`, or `auto`: a GPU if there is one.
+impl std::str::FromStr for Device {
+    type Err = Error;
+
+    fn from_str(text: &str) -> Result<Device> {
+        match text.split_once(':') {
+            None if text == "cpu" => Ok(Device::Cpu),
+            None if text == "auto" => Ok(Device::auto()),
+            None if text == "cuda" => Device::cuda(0),
+            Some(("cuda", ordinal)) if ordinal.parse::<usize>().is_ok() => Device::cuda(ordinal.parse().unwrap_or(0)),
+            _ => Err(Error::config(format!("`{text}` is no device: expected auto, cpu, cuda or cuda:N"))),
+        }
+    }
 }
 
 /// The numbers of one tensor, on the device they belong to.
 pub enum Storage {
     Cpu(cpu::Storage),
+    #[cfg(feature = "cuda")]
+    Cuda(cuda::Storage),
+}
+
+/// `on_any!(storage, s => e)` evaluates e with s the storage of whatever device it is.
+macro_rules! on_any {
+    ($storage:expr, $s:ident => $e:expr) => {
+        match $storage {
+            Storage::Cpu($s) => $e,
+            #[cfg(feature = "cuda")]
+            Storage::Cuda($s) => $e,
+        }
+    };
 }
 
 impl Storage {
     pub fn device(&self) -> Device {
         match self {
             Storage::Cpu(_) => Device::Cpu,
+            #[cfg(feature = "cuda")]
+            Storage::Cuda(s) => Device::Cuda(s.gpu().clone()),
         }
     }
 
     pub fn dtype(&self) -> DType {
-        match self {
-            Storage::Cpu(s) => s.dtype(),
-        }
+        on_any!(self, s => s.dtype())
     }
 
     pub fn len(&self) -> usize {
-        match self {
-            Storage::Cpu(s) => s.len(),
-        }
+        on_any!(self, s => s.len())
     }
 
     pub fn is_empty(&self) -> bool {
@@ -58,40 +144,97 @@ impl Storage {
 
     /// A copy of the numbers on the same device.
     pub fn duplicate(&self) -> Result<Storage> {
-        Ok(match self {
-            Storage::Cpu(s) => Storage::Cpu(s.clone()),
-        })
+        match self {
+            Storage::Cpu(s) => Ok(Storage::Cpu(s.clone())),
+            #[cfg(feature = "cuda")]
+            Storage::Cuda(s) => s.duplicate().map(Storage::Cuda),
+        }
+    }
+
+    /// The numbers in the computer's memory; those of a GPU as f32, after all its work is done.
+    pub fn on_host(&self) -> Result<Cow<'_, cpu::Storage>> {
+        match self {
+            Storage::Cpu(s) => Ok(Cow::Borrowed(s)),
+            #[cfg(feature = "cuda")]
+            Storage::Cuda(s) => s.download().map(Cow::Owned),
+        }
+    }
+
+    /// The numbers on a device, in a type that it computes in.
+    pub fn from_host(values: cpu::Storage, dtype: DType, device: &Device) -> Result<Storage> {
+        match device {
+            Device::Cpu => values.cast(dtype).map(Storage::Cpu),
+            #[cfg(feature = "cuda")]
+            Device::Cuda(gpu) => cuda::Storage::upload(gpu, &values, dtype).map(Storage::Cuda),
+        }
     }
 }
 
-/// What a kernel of the CPU takes for an argument that `dispatch!` was given.
-pub trait ToCpu {
+/// What each device's kernels take for an argument that `dispatch!` was given.
+pub trait OnDevice {
     type Cpu;
-    fn to_cpu(self) -> Self::Cpu;
+    fn on_cpu(self) -> Self::Cpu;
+    #[cfg(feature = "cuda")]
+    type Cuda;
+    #[cfg(feature = "cuda")]
+    fn on_cuda(self) -> Self::Cuda;
 }
 
-impl<'a> ToCpu for &'a Storage {
+const ELSEWHERE: &str = "tensors of one operation live on one device";
+
+impl<'a> OnDevice for &'a Storage {
     type Cpu = &'a cpu::Storage;
-    fn to_cpu(self) -> &'a cpu::Storage {
+    fn on_cpu(self) -> &'a cpu::Storage {
         match self {
             Storage::Cpu(s) => s,
+            #[cfg(feature = "cuda")]
+            _ => panic!("{ELSEWHERE}"),
+        }
+    }
+
+    #[cfg(feature = "cuda")]
+    type Cuda = &'a cuda::Storage;
+    #[cfg(feature = "cuda")]
+    fn on_cuda(self) -> &'a cuda::Storage {
+        match self {
+            Storage::Cuda(s) => s,
+            _ => panic!("{ELSEWHERE}"),
         }
     }
 }
 
-impl<'a> ToCpu for &'a mut Storage {
+impl<'a> OnDevice for &'a mut Storage {
     type Cpu = &'a mut cpu::Storage;
-    fn to_cpu(self) -> &'a mut cpu::Storage {
+    fn on_cpu(self) -> &'a mut cpu::Storage {
         match self {
             Storage::Cpu(s) => s,
+            #[cfg(feature = "cuda")]
+            _ => panic!("{ELSEWHERE}"),
+        }
+    }
+
+    #[cfg(feature = "cuda")]
+    type Cuda = &'a mut cuda::Storage;
+    #[cfg(feature = "cuda")]
+    fn on_cuda(self) -> &'a mut cuda::Storage {
+        match self {
+            Storage::Cuda(s) => s,
+            _ => panic!("{ELSEWHERE}"),
         }
     }
 }
 
-impl<T: ToCpu> ToCpu for Option<T> {
+impl<T: OnDevice> OnDevice for Option<T> {
     type Cpu = Option<T::Cpu>;
-    fn to_cpu(self) -> Self::Cpu {
-        self.map(T::to_cpu)
+    fn on_cpu(self) -> Self::Cpu {
+        self.map(T::on_cpu)
+    }
+
+    #[cfg(feature = "cuda")]
+    type Cuda = Option<T::Cuda>;
+    #[cfg(feature = "cuda")]
+    fn on_cuda(self) -> Self::Cuda {
+        self.map(T::on_cuda)
     }
 }
 
@@ -120,6 +263,14 @@ impl IntoStorage for cpu::Storage {
     }
 }
 
+#[cfg(feature = "cuda")]
+impl IntoStorage for cuda::Storage {
+    type Out = Storage;
+    fn into_storage(self) -> Storage {
+        Storage::Cuda(self)
+    }
+}
+
 impl<T: IntoStorage> IntoStorage for Option<T> {
     type Out = Option<T::Out>;
     fn into_storage(self) -> Self::Out {
@@ -142,14 +293,30 @@ impl<A: IntoStorage, B: IntoStorage, C: IntoStorage> IntoStorage for (A, B, C) {
 }
 
 /// Calls a kernel on the device its tensors live on: `dispatch!(device, silu::forward(x.storage()))` calls
-/// `cpu::silu::forward` with the CPU's storage. Tensors come first, then after a semicolon everything else. A result,
-/// because a device may be out of memory.
+/// `cpu::silu::forward` with the CPU's storage, or `cuda::silu::forward` with the GPU and its storage. Tensors come
+/// first, then after a semicolon everything else. A result, because a device may be out of memory.
+#[cfg(feature = "cuda")]
 macro_rules! dispatch {
     ($device:expr, $op:ident::$kernel:ident($($tensor:expr),* $(; $($param:expr),*)?)) => {
-        match $device {
+        match &$device {
             $crate::backend::Device::Cpu => $crate::Result::Ok($crate::backend::IntoStorage::into_storage(
                 $crate::backend::cpu::$op::$kernel(
-                    $($crate::backend::ToCpu::to_cpu($tensor),)* $($($param),*)?
+                    $($crate::backend::OnDevice::on_cpu($tensor),)* $($($param),*)?
+                ),
+            )),
+            $crate::backend::Device::Cuda(gpu) => $crate::backend::cuda::$op::$kernel(
+                gpu, $($crate::backend::OnDevice::on_cuda($tensor),)* $($($param),*)?
+            ).map($crate::backend::IntoStorage::into_storage),
+        }
+    };
+}
+#[cfg(not(feature = "cuda"))]
+macro_rules! dispatch {
+    ($device:expr, $op:ident::$kernel:ident($($tensor:expr),* $(; $($param:expr),*)?)) => {
+        match &$device {
+            $crate::backend::Device::Cpu => $crate::Result::Ok($crate::backend::IntoStorage::into_storage(
+                $crate::backend::cpu::$op::$kernel(
+                    $($crate::backend::OnDevice::on_cpu($tensor),)* $($($param),*)?
                 ),
             )),
         }

@@ -92,7 +92,8 @@ pub fn holds(reader: &Reader, prefix: &str) -> bool {
 /// Errors: tensors that are missing, that no parameter asks for, or of another shape or type; then nothing is set.
 pub fn load(reader: &mut Reader, prefix: &str, params: &[Param]) -> Result<()> {
     let values = read(reader, prefix, params)?;
-    params.iter().zip(values).try_for_each(|(param, value)| param.set(value.cast(param.value().dtype())?))
+    let fit = |param: &Param, value: &Tensor| value.to(param.value().dtype(), &param.value().device());
+    params.iter().zip(values).try_for_each(|(param, value)| param.set(fit(param, &value)?))
 }
 
 /// The group's tensors for each parameter, laid out as in memory. Errors as [`load`].

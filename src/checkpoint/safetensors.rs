@@ -50,7 +50,7 @@ fn header((key, value): (&str, String), tensors: &[(String, Tensor)]) -> String 
     let mut end = 0;
     let mut place = |(name, tensor): &(String, Tensor)| {
         let (dtype, size) = match tensor.dtype() {
-            DType::F32 => (Dtype::F32, 4),
+            DType::F32 | DType::BF16 => (Dtype::F32, 4),
             DType::F64 => (Dtype::F64, 8),
         };
         let start = end;

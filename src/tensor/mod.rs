@@ -39,11 +39,8 @@ impl Tensor {
 
     /// A tensor of the given type and device whose numbers come from f64 values.
     pub fn from_values(values: &[f64], shape: impl Into<Vec<usize>>, dtype: DType, device: &Device) -> Result<Self> {
-        let Device::Cpu = device;
-        Ok(match dtype {
-            DType::F32 => Self::from_f32(&values.iter().map(|&v| v as f32).collect::<Vec<_>>(), shape),
-            DType::F64 => Self::from_f64(values, shape),
-        })
+        let values = cpu::Storage::F64(cpu::Buffer::from_slice(values));
+        Ok(Self::new(Storage::from_host(values, dtype, device)?, shape))
     }
 
     /// A tensor that holds one value everywhere.
@@ -104,26 +101,37 @@ impl Tensor {
 
     /// The same numbers on a device; shared if they are there already.
     pub fn to_device(&self, device: &Device) -> Result<Tensor> {
-        let Device::Cpu = device;
-        Ok(self.clone())
+        self.to(self.dtype(), device)
     }
 
-    /// The numbers as f32, copied to the computer's memory.
+    /// The same numbers in a type and on a device; shared if they are so already.
+    pub fn to(&self, dtype: DType, device: &Device) -> Result<Tensor> {
+        if (dtype, device) == (self.dtype(), &self.device()) {
+            return Ok(self.clone());
+        }
+        let values = self.storage.on_host()?.into_owned();
+        Ok(Self::new(Storage::from_host(values, dtype, device)?, self.shape.clone()))
+    }
+
+    /// The numbers as f32, copied to the computer's memory, after all work on their device is done. Panics if that
+    /// device failed: by a bug in a kernel, or because it broke.
     pub fn to_f32(&self) -> Vec<f32> {
-        let Storage::Cpu(s) = self.storage();
-        match s {
+        match &*self.on_host() {
             cpu::Storage::F32(b) => b.to_vec(),
             cpu::Storage::F64(b) => b.iter().map(|&v| v as f32).collect(),
         }
     }
 
-    /// The numbers as f64, copied to the computer's memory.
+    /// The numbers as f64, as [`Tensor::to_f32`].
     pub fn to_f64(&self) -> Vec<f64> {
-        let Storage::Cpu(s) = self.storage();
-        match s {
+        match &*self.on_host() {
             cpu::Storage::F32(b) => b.iter().map(|&v| v as f64).collect(),
             cpu::Storage::F64(b) => b.to_vec(),
         }
+    }
+
+    fn on_host(&self) -> Cow<'_, cpu::Storage> {
+        self.storage.on_host().unwrap_or_else(|error| panic!("{error}"))
     }
 
     /// The only number of a tensor of one element.
@@ -134,18 +142,13 @@ impl Tensor {
 
     /// The same numbers in another type.
     pub fn cast(&self, dtype: DType) -> Result<Tensor> {
-        Ok(match dtype {
-            _ if dtype == self.dtype() => self.clone(),
-            DType::F32 => Self::from_f32(&self.to_f32(), self.shape.clone()),
-            DType::F64 => Self::from_f64(&self.to_f64(), self.shape.clone()),
-        })
+        self.to(dtype, &self.device())
     }
 
     /// Whether no number is infinite or NaN.
     pub fn is_finite(&self) -> bool {
-        let Storage::Cpu(s) = self.storage();
         // No early exit: so it is vectorized.
-        match s {
+        match &*self.on_host() {
             cpu::Storage::F32(b) => b.iter().fold(true, |ok, x| ok & x.is_finite()),
             cpu::Storage::F64(b) => b.iter().fold(true, |ok, x| ok & x.is_finite()),
         }
@@ -154,18 +157,16 @@ impl Tensor {
     /// The numbers as they stand in files: little-endian.
     pub fn to_le_bytes(&self) -> Cow<'_, [u8]> {
         const { assert!(cfg!(target_endian = "little"), "files are little-endian, and memory is taken to be too") }
-        let Storage::Cpu(s) = self.storage();
-        Cow::Borrowed(match s {
-            cpu::Storage::F32(b) => bytemuck::cast_slice(b),
-            cpu::Storage::F64(b) => bytemuck::cast_slice(b),
-        })
+        match self.on_host() {
+            Cow::Borrowed(s) => Cow::Borrowed(s.as_bytes()),
+            Cow::Owned(s) => Cow::Owned(s.as_bytes().to_vec()),
+        }
     }
 
     /// Transposes each of the [rows, columns] matrices that the numbers consist of, and gives the result a shape. For
-    /// the edge of the program (files are NCHW, memory is NHWC), not for the hot path.
+    /// the edge of the program (files are NCHW, memory is NHWC), not for the hot path: the result is on the CPU.
     pub fn transpose(&self, [rows, columns]: [usize; 2], shape: impl Into<Vec<usize>>) -> Tensor {
-        let Storage::Cpu(storage) = self.storage();
-        let transposed = match storage {
+        let transposed = match &*self.on_host() {
             cpu::Storage::F32(b) => cpu::Storage::F32(transpose(b, rows, columns)),
             cpu::Storage::F64(b) => cpu::Storage::F64(transpose(b, rows, columns)),
         };

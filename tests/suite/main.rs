@@ -2,6 +2,7 @@
 
 mod checkpoint;
 mod cifar;
+mod cuda;
 mod data;
 mod discriminator;
 mod fixtures;

@@ -124,6 +124,12 @@ impl<T: bytemuck::Pod> DerefMut for Buffer<T> {
     }
 }
 
+impl<T: bytemuck::Pod> FromIterator<T> for Buffer<T> {
+    fn from_iter<I: IntoIterator<Item = T>>(values: I) -> Self {
+        Self::from_slice(&values.into_iter().collect::<Vec<T>>())
+    }
+}
+
 impl<T: bytemuck::Pod> Clone for Buffer<T> {
     fn clone(&self) -> Self {
         Self::from_slice(self)

@@ -147,6 +147,7 @@ macro_rules! by_float {
                 type $T = f64;
                 $e
             }
+            $crate::backend::DType::BF16 => unreachable!("no storage of the CPU is of bf16"),
         }
     };
 }

@@ -38,6 +38,7 @@ pub(crate) use float::by_float;
 pub(crate) use map::{map, map2};
 
 use super::DType;
+use crate::{Error, Result};
 
 /// The numbers of one tensor in the computer's memory.
 #[derive(Clone)]
@@ -58,6 +59,24 @@ impl Storage {
         match self {
             Storage::F32(b) => b.len(),
             Storage::F64(b) => b.len(),
+        }
+    }
+
+    /// The numbers as they stand in memory.
+    pub fn as_bytes(&self) -> &[u8] {
+        match self {
+            Storage::F32(b) => bytemuck::cast_slice(b),
+            Storage::F64(b) => bytemuck::cast_slice(b),
+        }
+    }
+
+    /// The numbers in another type. Errors: bf16, which the CPU does not compute in.
+    pub fn cast(self, dtype: DType) -> Result<Storage> {
+        match (self, dtype) {
+            (_, DType::BF16) => Err(Error::config("bf16 is for GPUs; the CPU computes in f32")),
+            (Storage::F32(b), DType::F64) => Ok(Storage::F64(b.iter().map(|&x| x as f64).collect())),
+            (Storage::F64(b), DType::F32) => Ok(Storage::F32(b.iter().map(|&x| x as f32).collect())),
+            (same, _) => Ok(same),
         }
     }
 

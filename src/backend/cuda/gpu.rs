@@ -1,0 +1,287 @@
+//! A GPU with a stream of work of its own: finding it, loading kernels, launching them, copying.
+
+use std::cell::Cell;
+use std::ffi::c_void;
+use std::fmt;
+use std::ptr;
+use std::sync::atomic::{AtomicU32, Ordering};
+use std::sync::{Arc, OnceLock};
+
+use cudarc::driver::result::{self, DriverError};
+use cudarc::driver::sys;
+
+use super::Storage;
+use super::launch::{COMPILER, Grid, IMAGES, Kernel, SLOTS};
+use super::memory::{Block, Memory};
+use crate::{Error, Result};
+
+/// The oldest GPUs that the kernels are compiled for: Ampere.
+const OLDEST: [i32; 2] = [8, 0];
+/// Dynamic shared memory that a kernel has without asking for more.
+const SHARED_WITHOUT_ASKING: u32 = 48 << 10;
+
+/// A handle of a GPU. What one handle does is done in order, on its own stream; two handles know nothing of each other.
+pub struct Gpu {
+    ordinal: usize,
+    name: String,
+    multiprocessors: usize,
+    context: sys::CUcontext,
+    stream: sys::CUstream,
+    memory: Memory,
+    modules: [OnceLock<Module>; IMAGES.len()],
+    functions: [OnceLock<Function>; SLOTS],
+}
+
+struct Module(sys::CUmodule);
+
+struct Function {
+    function: sys::CUfunction,
+    /// The most dynamic shared memory that was asked for.
+    shared: AtomicU32,
+}
+
+// SAFETY: the driver's handles may be used from any thread that has made the context current.
+unsafe impl Send for Gpu {}
+unsafe impl Sync for Gpu {}
+
+/// The number of GPUs; none without a driver.
+pub fn count() -> usize {
+    // SAFETY: looks for a library, no more. cudarc panics without it, so this comes before everything else.
+    if !unsafe { sys::is_culib_present() } {
+        return 0;
+    }
+    result::init().and_then(|()| result::device::get_count()).map_or(0, |n| n as usize)
+}
+
+impl Gpu {
+    /// The GPU of that number, with a stream of its own.
+    ///
+    /// Errors: no driver, no such GPU or one too old, a program without kernels.
+    pub fn open(ordinal: usize) -> Result<Arc<Gpu>> {
+        // SAFETY: as in `count`.
+        if !unsafe { sys::is_culib_present() } {
+            return Err(Error::cuda("no NVIDIA driver was found (libcuda.so); --device cpu computes without"));
+        }
+        if COMPILER.is_none() {
+            return Err(Error::cuda(
+                "this program has no CUDA kernels, because nvcc was not found when it was built; \
+                 scripts/get-nvcc installs it, then build again",
+            ));
+        }
+        match count() {
+            0 => return Err(Error::cuda("no NVIDIA GPU was found; --device cpu computes without")),
+            n if ordinal >= n => {
+                return Err(Error::cuda(format!("there is no GPU {ordinal}: they are 0 to {}", n - 1)));
+            }
+            _ => {}
+        }
+        let open = || {
+            let device = result::device::get(ordinal as i32)?;
+            use sys::CUdevice_attribute as Attribute;
+            // SAFETY: the device was just found; its context is retained, and never released.
+            let attribute = |a| unsafe { result::device::get_attribute(device, a) };
+            let capability = [
+                attribute(Attribute::CU_DEVICE_ATTRIBUTE_COMPUTE_CAPABILITY_MAJOR)?,
+                attribute(Attribute::CU_DEVICE_ATTRIBUTE_COMPUTE_CAPABILITY_MINOR)?,
+            ];
+            let multiprocessors = attribute(Attribute::CU_DEVICE_ATTRIBUTE_MULTIPROCESSOR_COUNT)? as usize;
+            let name = result::device::get_name(device)?;
+            let context = unsafe { result::primary_ctx::retain(device) }?;
+            unsafe { result::ctx::set_current(context) }?;
+            let stream = result::stream::create(result::stream::StreamKind::NonBlocking)?;
+            let gpu = Gpu {
+                ordinal,
+                name,
+                multiprocessors,
+                context,
+                stream,
+                memory: Memory::default(),
+                modules: [const { OnceLock::new() }; IMAGES.len()],
+                functions: [const { OnceLock::new() }; SLOTS],
+            };
+            Ok((gpu, capability))
+        };
+        let (gpu, [major, minor]) = open().map_err(|e| Error::cuda(format!("GPU {ordinal}: {}", describe(e))))?;
+        if [major, minor] < OLDEST {
+            return Err(Error::cuda(format!(
+                "{gpu} ({}) has compute capability {major}.{minor}; {}.{} is needed",
+                gpu.name, OLDEST[0], OLDEST[1]
+            )));
+        }
+        Ok(Arc::new(gpu))
+    }
+
+    /// What its maker calls it.
+    pub fn name(&self) -> &str {
+        &self.name
+    }
+
+    pub fn ordinal(&self) -> usize {
+        self.ordinal
+    }
+
+    /// Waits until everything that was launched is done.
+    pub fn synchronize(&self) -> Result<()> {
+        self.bind()?;
+        // SAFETY: the stream lives as long as self.
+        unsafe { result::stream::synchronize(self.stream) }.map_err(|e| self.error("waiting for the GPU", e))
+    }
+
+    /// Blocks for an element-wise loop over a tensor (kernels/map.cuh): as many as its packs of 16 bytes need, and no
+    /// more than fill the GPU a few times over. Only speed depends on it.
+    pub(super) fn map_grid(&self, x: &Storage) -> Grid {
+        const BYTES_A_BLOCK: usize = 256 * 16;
+        Grid::from(x.bytes().div_ceil(BYTES_A_BLOCK).min(32 * self.multiprocessors))
+    }
+
+    /// Launches a kernel; nothing for an empty grid.
+    ///
+    /// # Safety
+    /// `arguments` point to values of the kernel's parameter types, in their order; pointers among them to memory of
+    /// this GPU that is large enough for what the kernel does.
+    pub(super) unsafe fn launch(&self, kernel: &Kernel, grid: Grid, arguments: &mut [*mut c_void]) -> Result<()> {
+        let [x, y, z] = grid.blocks;
+        if x == 0 || y == 0 || z == 0 {
+            return Ok(());
+        }
+        self.bind()?;
+        let function = self.function(kernel)?;
+        if grid.shared > SHARED_WITHOUT_ASKING && grid.shared > function.shared.load(Ordering::Relaxed) {
+            use sys::CUfunction_attribute_enum::CU_FUNC_ATTRIBUTE_MAX_DYNAMIC_SHARED_SIZE_BYTES as SHARED;
+            // SAFETY: the function was loaded from a module that lives as long as self.
+            unsafe { result::function::set_function_attribute(function.function, SHARED, grid.shared as i32) }
+                .map_err(|e| self.error(&format!("{} bytes of shared memory for {:?}", grid.shared, kernel.name), e))?;
+            function.shared.store(grid.shared, Ordering::Relaxed);
+        }
+        let (blocks, threads) = ((x, y, z), (kernel.threads, 1, 1));
+        // SAFETY: the caller's promise.
+        unsafe { result::launch_kernel(function.function, blocks, threads, grid.shared, self.stream, arguments) }
+            .map_err(|e| self.error(&format!("launching {:?} in {:?} blocks", kernel.name, grid.blocks), e))
+    }
+
+    fn function(&self, kernel: &Kernel) -> Result<&Function> {
+        let slot = &self.functions[kernel.slot];
+        if let Some(function) = slot.get() {
+            return Ok(function);
+        }
+        let image = &IMAGES[kernel.image];
+        let module = match self.modules[kernel.image].get() {
+            Some(module) => module,
+            None => {
+                // SAFETY: a whole image, which says its own length. A second thread may load it too; one is kept.
+                let module = unsafe { result::module::load_data(image.bytes.as_ptr().cast()) };
+                let module = module.map_err(|e| self.error(&format!("loading {}", image.name), e))?;
+                self.modules[kernel.image].get_or_init(|| Module(module))
+            }
+        };
+        // SAFETY: the module lives as long as self.
+        let function = unsafe { result::module::get_function(module.0, kernel.name.to_owned()) };
+        let function =
+            function.map_err(|e| self.error(&format!("looking for {:?} in {}", kernel.name, image.name), e))?;
+        Ok(slot.get_or_init(|| Function { function, shared: AtomicU32::new(0) }))
+    }
+
+    /// Copies into a block of the same size.
+    pub(super) fn upload(&self, to: &Block, bytes: &[u8]) -> Result<()> {
+        assert_eq!(bytes.len(), to.bytes());
+        if bytes.is_empty() {
+            return Ok(());
+        }
+        self.bind()?;
+        // SAFETY: the sizes agree. The driver has read pageable memory when the call returns.
+        unsafe { result::memcpy_htod_async(to.address(), bytes, self.stream) }
+            .map_err(|e| self.error("copying to the GPU", e))
+    }
+
+    /// Copies a block out, after all that was launched before.
+    pub(super) fn download(&self, from: &Block, bytes: &mut [u8]) -> Result<()> {
+        assert_eq!(bytes.len(), from.bytes());
+        if !bytes.is_empty() {
+            self.bind()?;
+            // SAFETY: the sizes agree, and `bytes` is borrowed until the stream is done.
+            unsafe { result::memcpy_dtoh_async(bytes, from.address(), self.stream) }
+                .map_err(|e| self.error("copying from the GPU", e))?;
+        }
+        self.synchronize()
+    }
+
+    pub(super) fn copy(&self, to: &Block, from: &Block) -> Result<()> {
+        assert_eq!(to.bytes(), from.bytes());
+        if to.bytes() == 0 {
+            return Ok(());
+        }
+        self.bind()?;
+        // SAFETY: the sizes agree, both are this GPU's, and `to` is fresh: they do not overlap.
+        unsafe { result::memcpy_dtod_async(to.address(), from.address(), to.bytes(), self.stream) }
+            .map_err(|e| self.error("copying on the GPU", e))
+    }
+
+    pub(super) fn fill_bytes(&self, block: &Block, value: u8) -> Result<()> {
+        self.bind()?;
+        // SAFETY: the block's own size.
+        unsafe { result::memset_d8_async(block.address(), value, block.bytes(), self.stream) }
+            .map_err(|e| self.error("filling memory", e))
+    }
+
+    pub(super) fn memory(&self) -> &Memory {
+        &self.memory
+    }
+
+    /// Makes this GPU the current one of the calling thread, as all the driver's functions expect.
+    pub(super) fn bind(&self) -> Result<()> {
+        thread_local! {
+            static CURRENT: Cell<sys::CUcontext> = const { Cell::new(ptr::null_mut()) };
+        }
+        if CURRENT.get() != self.context {
+            // SAFETY: the context is retained as long as self lives.
+            unsafe { result::ctx::set_current(self.context) }.map_err(|e| self.error("making it current", e))?;
+            CURRENT.set(self.context);
+        }
+        Ok(())
+    }
+
+    pub(super) fn error(&self, what: &str, error: DriverError) -> Error {
+        Error::cuda(format!("{self} ({}): {what}: {}", self.name, describe(error)))
+    }
+}
+
+/// The driver's name for an error, and its sentence. The driver is there: it made the error.
+fn describe(error: DriverError) -> String {
+    let text = |s: std::result::Result<&std::ffi::CStr, _>| s.map_or("?".into(), |s| s.to_string_lossy().into_owned());
+    format!("{}, {}", text(error.error_name()), text(error.error_string()))
+}
+
+impl Drop for Gpu {
+    fn drop(&mut self) {
+        // What fails here was reported where it went wrong; there is nobody left to tell.
+        let _ = self.synchronize();
+        let _ = self.memory.release(self);
+        for module in self.modules.iter_mut().filter_map(OnceLock::take) {
+            // SAFETY: nothing runs any more, and nobody can launch.
+            let _ = unsafe { result::module::unload(module.0) };
+        }
+        // SAFETY: created in `open`, used by nobody any more. The context stays: threads still have it as current.
+        let _ = unsafe { result::stream::destroy(self.stream) };
+    }
+}
+
+impl fmt::Display for Gpu {
+    fn fmt(&self, f: &mut fmt::Formatter) -> fmt::Result {
+        write!(f, "cuda:{}", self.ordinal)
+    }
+}
+
+impl fmt::Debug for Gpu {
+    fn fmt(&self, f: &mut fmt::Formatter) -> fmt::Result {
+        write!(f, "{self} ({})", self.name)
+    }
+}
+
+impl PartialEq for Gpu {
+    /// The same handle: tensors of two handles of one GPU must not meet.
+    fn eq(&self, other: &Gpu) -> bool {
+        ptr::eq(self, other)
+    }
+}
+
+impl Eq for Gpu {}
