@@ -1,5 +1,7 @@
 //! The library's one error type. A message says what is wrong, where, and what to do about it.
 
+use std::fmt::Display;
+use std::ops::RangeInclusive;
 use std::path::{Path, PathBuf};
 
 #[derive(Debug, thiserror::Error)]
@@ -40,6 +42,14 @@ fn mebibytes(bytes: usize) -> String {
     format!("{:.1} MiB", bytes as f64 / (1 << 20) as f64)
 }
 
+/// Errors: a setting outside of the range of what works.
+pub fn check_range<T: PartialOrd + Display>(key: &str, value: T, range: &RangeInclusive<T>) -> Result<()> {
+    if range.contains(&value) {
+        return Ok(());
+    }
+    Err(Error::setting(key, value, format_args!("{} to {}", range.start(), range.end())))
+}
+
 pub type Result<T> = std::result::Result<T, Error>;
 
 impl Error {
@@ -53,6 +63,11 @@ impl Error {
 
     pub fn cuda(what: impl Into<String>) -> Self {
         Error::Cuda(what.into())
+    }
+
+    /// A setting out of range: its key, what it is, what it may be.
+    pub fn setting(key: &str, got: impl Display, expected: impl Display) -> Self {
+        Error::Config(format!("{key} is {got}, expected {expected}"))
     }
 
     pub fn format(path: impl AsRef<Path>, what: impl Into<String>) -> Self {

@@ -3,7 +3,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::error::{Error, Result};
+use crate::error::{Error, Result, check_range};
 
 /// The time at which the data itself sits on the continuous schedule, whose end is 1.
 const EPSILON: f64 = 1e-3;
@@ -116,9 +116,7 @@ fn cumulative_product(factors: &[f64]) -> Vec<f64> {
 
 fn check(config: &ScheduleConfig) -> Result<()> {
     let ScheduleConfig { num_timesteps, beta_min, beta_max, use_geometric } = *config;
-    if num_timesteps == 0 {
-        return Err(Error::config("num_timesteps is 0; the process needs at least 1 step"));
-    }
+    check_range("schedule.num_timesteps", num_timesteps, &(1..=10_000))?;
     if !(beta_min > 0.0 && beta_max >= beta_min && beta_max.is_finite()) {
         return Err(Error::config(format!("{config}: expected 0 < beta_min <= beta_max, both finite")));
     }

@@ -6,10 +6,11 @@
 use serde::{Deserialize, Serialize};
 
 use crate::autograd::Var;
+use crate::error::{Error, Result, check_range};
 use crate::nn::{Conv2d, Conv2dSpec, Filter, Fused, Init, Linear, Param, Scope, Timesteps};
+use crate::ops;
 use crate::ops::Resample;
 use crate::tensor::{DType, Device};
-use crate::{Error, Result, ops};
 
 const SLOPE: f64 = 0.2;
 const FIR_KERNEL: [f64; 4] = [1.0, 3.0, 3.0, 1.0];
@@ -50,7 +51,7 @@ impl Default for DiscriminatorConfig {
 
 impl DiscriminatorConfig {
     /// Output width, as a multiple of ngf, of each block, and whether it halves.
-    fn blocks(&self) -> &'static [(usize, bool)] {
+    pub fn blocks(&self) -> &'static [(usize, bool)] {
         match self.size {
             DiscriminatorSize::Small => &[(2, false), (4, true), (8, true), (8, true)],
             DiscriminatorSize::Large => &[(4, true), (8, true), (8, true), (8, true), (8, true), (8, true)],
@@ -63,14 +64,13 @@ impl DiscriminatorConfig {
     }
 
     pub fn validate(&self) -> Result<()> {
-        for (name, value) in [("num_channels", self.num_channels), ("ngf", self.ngf)] {
-            if value == 0 {
-                return Err(Error::config(format!("discriminator: {name} must be at least 1")));
-            }
-        }
-        if self.t_emb_dim < 2 {
-            return Err(Error::config("discriminator: t_emb_dim must be at least 2, a sine and a cosine"));
-        }
+        // A sine and a cosine are the least of an embedding; the rest is far beyond what anyone trains.
+        let ranges = [
+            ("discriminator.num_channels", self.num_channels, 1..=256),
+            ("discriminator.ngf", self.ngf, 1..=1 << 16),
+            ("discriminator.t_emb_dim", self.t_emb_dim, 2..=1 << 20),
+        ];
+        ranges.iter().try_for_each(|(key, value, range)| check_range(key, *value, range))?;
         match self.image_size {
             Some(image_size) if image_size < self.smallest_image() => Err(self.too_small(image_size)),
             _ => Ok(()),
@@ -80,7 +80,7 @@ impl DiscriminatorConfig {
     fn too_small(&self, image_size: usize) -> Error {
         let (size, smallest) = (self.size, self.smallest_image());
         Error::config(format!(
-            "discriminator {size:?} needs pictures of at least {smallest}x{smallest}, got {image_size}"
+            "a discriminator.size of {size:?} needs pictures of at least {smallest}x{smallest}; image_size is {image_size}"
         ))
     }
 }
@@ -140,9 +140,22 @@ impl DownBlock {
 impl Discriminator {
     /// A network with first values drawn from `seed`, the same for every instance. Errors: options that cannot work.
     pub fn new(config: &DiscriminatorConfig, seed: u64, dtype: DType, device: &Device) -> Result<Self> {
-        config.validate()?;
         let mut params = Vec::new();
-        let mut root = Scope::root(seed, dtype, &mut params);
+        let network = Self::build(config, &mut Scope::root(seed, dtype, &mut params))?;
+        params.iter().try_for_each(|p| p.move_to(device))?;
+        Ok(Discriminator { params, ..network })
+    }
+
+    /// The parameters of `new` without numbers: names and shapes. Takes no memory to speak of, whatever the widths.
+    pub fn outline(config: &DiscriminatorConfig) -> Result<Vec<Param>> {
+        let mut params = Vec::new();
+        Self::build(config, &mut Scope::outline(&mut params))?;
+        Ok(params)
+    }
+
+    /// The layers; the parameters are left with the scope.
+    fn build(config: &DiscriminatorConfig, root: &mut Scope) -> Result<Self> {
+        config.validate()?;
         let time_dim = config.t_emb_dim;
         let time_mlp = [0, 2].map(|layer| {
             let mut scope = root.child(format_args!("t_embed.main.{layer}"));
@@ -166,8 +179,8 @@ impl Discriminator {
         let final_conv = Conv2dSpec::conv3x3(width + 1, width, Init::out(final_scale));
         let final_conv = Conv2d::new(&mut root.child("final_conv"), &final_conv);
         let end_linear = Linear::new(&mut root.child("end_linear"), width, 1, Init::out(1.0));
-        params.iter().try_for_each(|p| p.move_to(device))?;
-        Ok(Discriminator { config: config.clone(), params, time_mlp, start_conv, blocks, final_conv, end_linear })
+        let (config, params) = (config.clone(), Vec::new());
+        Ok(Discriminator { config, params, time_mlp, start_conv, blocks, final_conv, end_linear })
     }
 
     pub fn config(&self) -> &DiscriminatorConfig {

@@ -77,10 +77,23 @@ impl Generator {
     ///
     /// Errors: options that cannot work ([`GeneratorConfig::validate`]), widths that group norm cannot divide.
     pub fn new(config: &GeneratorConfig, seed: u64, dtype: DType, device: &Device) -> Result<Self> {
-        config.validate()?;
         let mut params = Vec::new();
-        let mut root = Scope::root(seed, dtype, &mut params);
-        let mut modules = Modules { root: &mut root, next: 0 };
+        let network = Self::build(config, &mut Scope::root(seed, dtype, &mut params))?;
+        params.iter().try_for_each(|p| p.move_to(device))?;
+        Ok(Generator { params, ..network })
+    }
+
+    /// The parameters of `new` without numbers: names and shapes. Takes no memory to speak of, whatever the widths.
+    pub fn outline(config: &GeneratorConfig) -> Result<Vec<Param>> {
+        let mut params = Vec::new();
+        Self::build(config, &mut Scope::outline(&mut params))?;
+        Ok(params)
+    }
+
+    /// The layers; the parameters are left with the scope.
+    fn build(config: &GeneratorConfig, root: &mut Scope) -> Result<Self> {
+        config.validate()?;
+        let mut modules = Modules { root, next: 0 };
         let width = config.num_channels_dae;
 
         let fourier = (config.embedding_type == EmbeddingType::Fourier)
@@ -107,8 +120,8 @@ impl Generator {
                 Linear::new(&mut scope, inputs, config.z_emb_dim, Init::out(1.0))
             })
             .collect();
-        params.iter().try_for_each(|p| p.move_to(device))?;
-        Ok(Generator { config: config.clone(), params, fourier, time_mlp, stem, down, middle, up, tail, z_mapping })
+        let (config, params) = (config.clone(), Vec::new());
+        Ok(Generator { config, params, fourier, time_mlp, stem, down, middle, up, tail, z_mapping })
     }
 
     pub fn config(&self) -> &GeneratorConfig {

@@ -14,6 +14,6 @@ pub use conv2d::{Conv2d, Conv2dSpec, Fused};
 pub use init::{Fan, Init};
 pub use linear::Linear;
 pub use norm::{AdaptiveGroupNorm, GroupNorm};
-pub use param::{Param, Scope};
+pub use param::{Param, Scope, count};
 pub use resample::{Filter, Resize};
 pub use time::{FourierEmbedding, Timesteps};

@@ -25,11 +25,11 @@ const HELD: &str = "no update of a parameter panicked";
 impl Param {
     /// A parameter that gradients can be asked for.
     pub fn new(name: impl Into<String>, value: Tensor) -> Self {
-        Self::make(name.into(), value, true)
+        let shape = value.shape().to_vec();
+        Self::make(name.into(), shape, value, true)
     }
 
-    fn make(name: String, value: Tensor, trainable: bool) -> Self {
-        let shape = value.shape().to_vec();
+    fn make(name: String, shape: Vec<usize>, value: Tensor, trainable: bool) -> Self {
         let var = Mutex::new(Some(track(value, trainable)));
         Param(Arc::new(Inner { name, shape, trainable, var }))
     }
@@ -100,25 +100,41 @@ impl std::fmt::Debug for Param {
     }
 }
 
+/// Numbers in all of the parameters.
+pub fn count(params: &[Param]) -> u128 {
+    params.iter().map(|param| param.shape().iter().map(|&n| n as u128).product::<u128>()).sum()
+}
+
 /// Where layers register their parameters while a network is built: the order of registration is the published
 /// order, the path of scopes the published name.
 pub struct Scope<'a> {
     path: String,
+    values: Option<Values>,
+    params: &'a mut Vec<Param>,
+}
+
+/// What the first values of parameters depend on.
+#[derive(Clone, Copy)]
+struct Values {
     seed: u64,
     dtype: DType,
-    params: &'a mut Vec<Param>,
 }
 
 impl<'a> Scope<'a> {
     /// The scope of a whole network, whose parameters are appended to `params`.
     pub fn root(seed: u64, dtype: DType, params: &'a mut Vec<Param>) -> Self {
-        Scope { path: String::new(), seed, dtype, params }
+        Scope { path: String::new(), values: Some(Values { seed, dtype }), params }
+    }
+
+    /// The scope of a network of which only the names and shapes of its parameters are wanted: they hold no numbers, so
+    /// that a network which no memory could hold can be counted. It must not be run.
+    pub fn outline(params: &'a mut Vec<Param>) -> Self {
+        Scope { path: String::new(), values: None, params }
     }
 
     /// The scope of the part called `name`.
     pub fn child(&mut self, name: impl Display) -> Scope<'_> {
-        let (seed, dtype) = (self.seed, self.dtype);
-        Scope { path: self.path_of(&name), seed, dtype, params: self.params }
+        Scope { path: self.path_of(&name), values: self.values, params: self.params }
     }
 
     /// Registers a trainable parameter. Its first value depends on the seed and its full name alone.
@@ -133,8 +149,11 @@ impl<'a> Scope<'a> {
 
     fn register(&mut self, name: &str, shape: &[usize], init: Init, trainable: bool) -> Param {
         let name = self.path_of(&name);
-        let value = init.tensor(shape, &name, self.seed, self.dtype);
-        let param = Param::make(name, value, trainable);
+        let value = match self.values {
+            Some(Values { seed, dtype }) => init.tensor(shape, &name, seed, dtype),
+            None => Tensor::from_f32(&[], [0]),
+        };
+        let param = Param::make(name, shape.to_vec(), value, trainable);
         self.params.push(param.clone());
         param
     }

@@ -4,9 +4,9 @@ use std::path::PathBuf;
 
 use serde::{Deserialize, Serialize};
 
-use crate::diffusion::ScheduleConfig;
-use crate::error::{Error, Result};
-use crate::models::{DiscriminatorConfig, GeneratorConfig};
+use crate::diffusion::{Schedule, ScheduleConfig};
+use crate::error::{Error, Result, check_range};
+use crate::models::{DiscriminatorConfig, Generator, GeneratorConfig};
 
 /// The configuration of a training; the file `config.toml` of its folder.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -87,52 +87,46 @@ impl Default for TrainConfig {
 impl TrainConfig {
     /// Errors name the key, and what would work.
     pub fn validate(&self) -> Result<()> {
-        let refuse = |key: &str, expected: &str, got: &dyn std::fmt::Display| {
-            Err(Error::config(format!("{key} is {got}, expected {expected}")))
-        };
-        let counts = [
-            ("batch_size", self.batch_size as u64),
-            ("num_epoch", self.num_epoch),
-            ("lazy_reg", self.lazy_reg),
-            ("stats_every", self.stats_every),
-            ("grid_every", self.grid_every),
-            ("grid_pictures", self.grid_pictures as u64),
-            ("checkpoint_every", self.checkpoint_every),
-            ("keep_checkpoints", self.keep_checkpoints as u64),
+        // Numbers beyond these cannot be written to a TOML file.
+        const MOST: u64 = i64::MAX as u64;
+        let ranges = [
+            ("seed", self.seed, 0..=MOST),
+            ("batch_size", self.batch_size as u64, 1..=1 << 20),
+            ("num_epoch", self.num_epoch, 1..=MOST),
+            ("lazy_reg", self.lazy_reg, 1..=MOST),
+            ("stats_every", self.stats_every, 1..=MOST),
+            ("grid_every", self.grid_every, 1..=MOST),
+            ("grid_pictures", self.grid_pictures as u64, 1..=10_000),
+            ("checkpoint_every", self.checkpoint_every, 1..=MOST),
+            ("keep_checkpoints", self.keep_checkpoints as u64, 1..=MOST),
         ];
-        if let Some((key, value)) = counts.iter().find(|(_, value)| *value == 0) {
-            return refuse(key, "at least 1", value);
-        }
+        ranges.iter().try_for_each(|(key, value, range)| check_range(key, *value, range))?;
         for (key, value) in [("lr_g", self.lr_g), ("lr_d", self.lr_d)] {
             if !(value > 0.0 && value.is_finite()) {
-                return refuse(key, "a positive number", &value);
+                return Err(Error::setting(key, value, "a positive number"));
             }
         }
         for (key, value) in [("beta1", self.beta1), ("beta2", self.beta2), ("ema_decay", self.ema_decay)] {
             if !(0.0..1.0).contains(&value) {
-                return refuse(key, "at least 0 and below 1", &value);
+                return Err(Error::setting(key, value, "at least 0 and below 1"));
             }
         }
         if !(self.r1_gamma >= 0.0 && self.r1_gamma.is_finite()) {
-            return refuse("r1_gamma", "0 or a positive number", &self.r1_gamma);
+            return Err(Error::setting("r1_gamma", self.r1_gamma, "0 or a positive number"));
         }
+        Schedule::new(&self.schedule)?;
+        Generator::outline(&self.generator)?;
+        // The discriminator sees what the generator makes.
         let (generator, discriminator) = (&self.generator, &self.discriminator);
         if generator.num_channels != discriminator.num_channels {
-            let expected = format!("{} as the generator's", generator.num_channels);
-            return refuse("the discriminator's num_channels", &expected, &discriminator.num_channels);
+            let expected = format!("{} as generator.num_channels", generator.num_channels);
+            return Err(Error::setting("discriminator.num_channels", discriminator.num_channels, expected));
         }
-        // Networks see pictures of the generator's size.
         let image_size = Some(generator.image_size);
-        DiscriminatorConfig { image_size, ..discriminator.clone() }.validate()?;
-        generator.validate()
-    }
-
-    /// Errors: a file that cannot be read, that is no TOML, has unknown keys or values of another type.
-    pub fn from_toml(text: &str) -> Result<TrainConfig> {
-        toml::from_str(text).map_err(|e| Error::config(e.to_string()))
-    }
-
-    pub fn to_toml(&self) -> String {
-        toml::to_string(self).expect("a configuration is numbers, strings and lists")
+        if let Some(other) = discriminator.image_size.filter(|_| discriminator.image_size != image_size) {
+            let expected = format!("{} as generator.image_size, or nothing", generator.image_size);
+            return Err(Error::setting("discriminator.image_size", other, expected));
+        }
+        DiscriminatorConfig { image_size, ..discriminator.clone() }.validate()
     }
 }

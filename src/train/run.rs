@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 
 use super::progress::{Limits, Progress};
 use super::stats::{Interval, MeanLosses, peak_memory_mib};
-use super::{RunDir, Stats, TrainConfig, Trainer, cosine_annealing};
+use super::{Footprint, RunDir, Stats, TrainConfig, Trainer, cosine_annealing};
 use crate::checkpoint;
 use crate::data::{self, Batch, DataSpec, Dataset, Loader, LoaderOptions};
 use crate::error::{Error, Result};
@@ -69,6 +69,8 @@ impl Run {
     fn start(config: &TrainConfig, options: &RunOptions) -> Result<Run> {
         let started = Instant::now();
         config.validate()?;
+        let footprint = Footprint::of(config)?;
+        footprint.check(config)?;
         let data = open_data(config)?;
         let trainer = Trainer::new(config, DTYPE, &DEVICE)?;
         let flip = config.flip.unwrap_or(data.flip_by_default());
@@ -81,7 +83,7 @@ impl Run {
         let steps = options.max_steps.map_or(all_steps, |max| max.min(all_steps));
         let limits = Limits { steps, time: options.max_time };
         let progress = Progress::new(limits, started);
-        progress.note(&introduction(&dir, &*data, &trainer));
+        progress.note(&introduction(&dir, &*data, &footprint));
         let shape = data.shape();
         Ok(Run {
             trainer,
@@ -202,18 +204,13 @@ fn open_data(config: &TrainConfig) -> Result<Arc<dyn Dataset>> {
     Ok(data)
 }
 
-fn introduction(dir: &RunDir, data: &dyn Dataset, trainer: &Trainer) -> String {
-    let millions = |params: &[crate::nn::Param]| {
-        params.iter().map(|p| p.shape().iter().product::<usize>()).sum::<usize>() as f64 / 1e6
-    };
+fn introduction(dir: &RunDir, data: &dyn Dataset, footprint: &Footprint) -> String {
     format!(
-        "{}: {} pictures of {} ({}); generator {:.2} million parameters, discriminator {:.2} million; {} threads",
+        "{}: {} pictures of {} ({}); {footprint}; {} threads",
         dir.path().display(),
         data.len(),
         data.name(),
         data.origin(),
-        millions(trainer.generator().params()),
-        millions(trainer.discriminator().params()),
         rayon::current_num_threads(),
     )
 }

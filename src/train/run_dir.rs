@@ -53,7 +53,8 @@ impl RunDir {
 
     /// Writes `config.toml`.
     pub fn write_config(&self, config: &TrainConfig) -> Result<()> {
-        write_atomic(self.path.join("config.toml"), |file| file.write_all(config.to_toml().as_bytes()))
+        let text = config.to_toml()?;
+        write_atomic(self.path.join("config.toml"), |file| file.write_all(text.as_bytes()))
     }
 
     /// Adds a line to `stats.jsonl`.

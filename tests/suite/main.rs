@@ -2,6 +2,7 @@
 
 mod checkpoint;
 mod cifar;
+mod config;
 mod cuda;
 mod data;
 mod discriminator;

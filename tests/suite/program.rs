@@ -122,7 +122,7 @@ fn time_ends_a_training_too() {
 fn bad_input_ends_with_one_error_that_says_what_to_do() {
     let dir = tempfile::tempdir().unwrap();
     let train = |flags: &str, words: &[&str]| fail(dir.path(), &format!("train {TINY} --max_steps 2 {flags}"), words);
-    train("--batch_size 0", &["batch_size", "at least 1"]);
+    train("--batch_size 0", &["batch_size is 0", "1 to"]);
     train("--num-timesteps 0", &["num_timesteps"]);
     train("--image-size 64", &["32x32", "64x64"]);
     train("--dataset nist", &["nist", "digits, mnist, stackmnist"]);

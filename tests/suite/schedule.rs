@@ -97,7 +97,7 @@ fn what_cannot_work_is_refused_with_its_reason() {
         let error = Schedule::new(&config).unwrap_err().to_string();
         assert!(error.contains(reason), "{error}");
     };
-    refuse(variance_preserving(0), "num_timesteps is 0");
+    refuse(variance_preserving(0), "schedule.num_timesteps is 0");
     refuse(ScheduleConfig { beta_min: 0.0, ..Default::default() }, "beta_min");
     refuse(ScheduleConfig { beta_max: f64::NAN, ..Default::default() }, "beta_max");
     refuse(ScheduleConfig { beta_max: 1e6, ..Default::default() }, "beta");

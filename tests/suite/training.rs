@@ -6,7 +6,7 @@ use ddgan::diffusion::ScheduleConfig;
 use ddgan::models::{DiscriminatorConfig, GeneratorConfig};
 use ddgan::nn::Param;
 use ddgan::tensor::{DType, Device, Tensor};
-use ddgan::train::{Losses, Optimizer, TrainConfig, Trainer, cosine_annealing, preset};
+use ddgan::train::{Losses, Optimizer, TrainConfig, Trainer, cosine_annealing};
 
 /// What torch.optim.lr_scheduler.CosineAnnealingLR (2.x, eta_min 1e-5) gives.
 #[test]
@@ -191,34 +191,4 @@ fn a_training_that_diverges_stops_and_names_the_step() {
     let inputs = trainer.draw_inputs(pictures(5, DType::F32)).unwrap();
     let error = (0..5).find_map(|_| trainer.step(&inputs, [1e20, 1e20]).err()).unwrap().to_string();
     assert!(error.starts_with("step ") && error.contains("loss_") && error.contains("diverged"), "{error}");
-}
-
-#[test]
-fn presets_are_valid_and_survive_their_files() {
-    for (name, _) in ddgan::train::PRESETS {
-        let config = preset(name).unwrap();
-        config.validate().unwrap();
-        assert_eq!(TrainConfig::from_toml(&config.to_toml()).unwrap(), config);
-    }
-    assert!(preset("nist").unwrap_err().to_string().contains("digits, mnist, stackmnist"));
-    let unknown = TrainConfig::from_toml("batchsize = 3").unwrap_err().to_string();
-    assert!(unknown.contains("batchsize") && unknown.contains("batch_size"), "{unknown}");
-}
-
-#[test]
-fn configurations_that_cannot_work_name_their_key() {
-    let refuse = |change: fn(&mut TrainConfig), key: &str| {
-        let mut config = tiny();
-        change(&mut config);
-        let error = config.validate().unwrap_err().to_string();
-        assert!(error.contains(key), "{key}: {error}");
-    };
-    refuse(|c| c.batch_size = 0, "batch_size");
-    refuse(|c| c.lazy_reg = 0, "lazy_reg");
-    refuse(|c| c.lr_d = -1.0, "lr_d");
-    refuse(|c| c.beta2 = 1.0, "beta2");
-    refuse(|c| c.r1_gamma = f64::NAN, "r1_gamma");
-    refuse(|c| c.generator.num_channels = 3, "num_channels");
-    refuse(|c| c.generator.image_size = 4, "pictures of at least");
-    refuse(|c| c.generator.ch_mult = vec![1; 9], "ch_mult");
 }

@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::{Error, Result};
+use crate::error::{Error, Result, check_range};
 
 /// What a residual block is.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -147,51 +147,52 @@ impl GeneratorConfig {
     /// Errors say which option cannot work and what would. Widths that group norm cannot divide are found when the
     /// network is built.
     pub fn validate(&self) -> Result<()> {
-        let positive = [
-            ("image_size", self.image_size),
-            ("num_channels", self.num_channels),
-            ("num_channels_dae", self.num_channels_dae),
-            ("num_res_blocks", self.num_res_blocks),
-            ("nz", self.nz),
-            ("z_emb_dim", self.z_emb_dim),
-            ("the number of entries of ch_mult", self.ch_mult.len()),
-            ("the smallest entry of ch_mult", self.ch_mult.iter().copied().min().unwrap_or(0)),
+        // The upper ends are far beyond what anyone trains, and keep all arithmetic on sizes exact.
+        let ranges = [
+            ("generator.image_size", self.image_size, 1..=1 << 13),
+            ("generator.num_channels", self.num_channels, 1..=256),
+            ("generator.num_channels_dae", self.num_channels_dae, 1..=1 << 16),
+            ("generator.num_res_blocks", self.num_res_blocks, 1..=256),
+            ("generator.nz", self.nz, 1..=1 << 20),
+            ("generator.z_emb_dim", self.z_emb_dim, 1..=1 << 20),
+            ("generator.n_mlp", self.n_mlp, 0..=256),
         ];
-        if let Some((name, _)) = positive.iter().find(|(_, value)| *value == 0) {
-            return Err(Error::config(format!("{name} must be at least 1")));
+        ranges.iter().try_for_each(|(key, value, range)| check_range(key, *value, range))?;
+        self.check_levels()?;
+        if !(0.0..1.0).contains(&self.dropout) {
+            return Err(Error::setting("generator.dropout", self.dropout, "at least 0 and below 1"));
         }
-        let halvings = self.ch_mult.len() - 1;
-        if self.image_size.trailing_zeros() < halvings as u32 {
+        if !(self.fourier_scale > 0.0 && self.fourier_scale.is_finite()) {
+            return Err(Error::setting("generator.fourier_scale", self.fourier_scale, "a positive number"));
+        }
+        let (kernel, sum) = (&self.fir_kernel, self.fir_kernel.iter().sum::<f64>());
+        let largest = kernel.iter().fold(0.0_f64, |largest, tap| largest.max(tap.abs()));
+        // The kernel is divided by its sum.
+        if !((2..=32).contains(&kernel.len()) && sum.is_finite() && sum.abs() > 1e-6 * largest) {
+            let expected = "2 to 32 numbers whose sum is not 0, like [1, 3, 3, 1]";
+            return Err(Error::setting("generator.fir_kernel", format_args!("{kernel:?}"), expected));
+        }
+        Ok(())
+    }
+
+    fn check_levels(&self) -> Result<()> {
+        let Self { image_size, ch_mult, attn_resolutions, .. } = self;
+        if !(1..=14).contains(&ch_mult.len()) || ch_mult.iter().any(|multiple| !(1..=1024).contains(multiple)) {
+            let expected = "1 to 14 numbers from 1 to 1024, like [1, 2, 2, 2]";
+            return Err(Error::setting("generator.ch_mult", format_args!("{ch_mult:?}"), expected));
+        }
+        let halvings = ch_mult.len() - 1;
+        if (image_size.trailing_zeros() as usize) < halvings {
             return Err(Error::config(format!(
-                "image_size {} cannot be halved {halvings} times, which ch_mult {:?} asks for; use a multiple of {} or \
-                 fewer levels",
-                self.image_size,
-                self.ch_mult,
-                1_u64.checked_shl(halvings as u32).unwrap_or(u64::MAX),
+                "generator.image_size {image_size} cannot be halved {halvings} times, which generator.ch_mult \
+                 {ch_mult:?} asks for; use a multiple of {} or fewer levels",
+                1 << halvings,
             )));
         }
         let resolutions = self.resolutions();
-        if let Some(missed) = self.attn_resolutions.iter().find(|r| !resolutions.contains(r)) {
-            return Err(Error::config(format!(
-                "attn_resolutions: no level has size {missed}; with image_size {} and {} levels there are {resolutions:?}",
-                self.image_size,
-                self.ch_mult.len(),
-            )));
-        }
-        if !(0.0..1.0).contains(&self.dropout) {
-            return Err(Error::config(format!("dropout must be at least 0 and below 1, got {}", self.dropout)));
-        }
-        if !(self.fourier_scale > 0.0 && self.fourier_scale.is_finite()) {
-            return Err(Error::config(format!("fourier_scale must be positive, got {}", self.fourier_scale)));
-        }
-        if self.fir {
-            let sum: f64 = self.fir_kernel.iter().sum();
-            if self.fir_kernel.len() < 2 || !sum.is_finite() || sum == 0.0 {
-                let kernel = &self.fir_kernel;
-                return Err(Error::config(format!(
-                    "fir_kernel needs at least 2 numbers whose sum is not 0, like [1, 3, 3, 1]; got {kernel:?}"
-                )));
-            }
+        if !attn_resolutions.iter().all(|r| resolutions.contains(r)) {
+            let expected = format!("sizes of levels, which with image_size {image_size} are {resolutions:?}");
+            return Err(Error::setting("generator.attn_resolutions", format_args!("{attn_resolutions:?}"), expected));
         }
         Ok(())
     }
