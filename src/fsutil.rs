@@ -38,6 +38,18 @@ fn temporary_beside(path: &Path) -> io::Result<PathBuf> {
     Ok(path.with_file_name(name))
 }
 
+/// Removes what writers that were killed have left in a folder. Nobody may be writing there.
+pub fn remove_leftovers(folder: &Path) -> Result<()> {
+    for entry in fs::read_dir(folder).at(folder, "read")? {
+        let path = entry.at(folder, "read")?.path();
+        let name = path.file_name().and_then(|name| name.to_str());
+        if name.is_some_and(|name| name.starts_with('.') && name.ends_with(".tmp")) {
+            fs::remove_file(&path).at(&path, "remove")?;
+        }
+    }
+    Ok(())
+}
+
 /// The rename itself is safe only once the folder is on the disk; Windows cannot open folders and does not need it.
 fn sync_parent(path: &Path) -> io::Result<()> {
     if cfg!(unix) {

@@ -6,6 +6,7 @@ pub mod safetensors;
 
 use std::collections::BTreeSet;
 use std::fs;
+use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
 
 use ::safetensors::Dtype;
@@ -24,9 +25,11 @@ pub const GENERATOR_EMA: &str = "g.ema.";
 pub const GENERATOR_ADAM: [&str; 2] = ["g.adam.m.", "g.adam.v."];
 pub const DISCRIMINATOR: &str = "d.param.";
 pub const DISCRIMINATOR_ADAM: [&str; 2] = ["d.adam.m.", "d.adam.v."];
+/// The sums of the losses since the last line of statistics.
+pub const INTERVAL: &str = "stats.interval";
 
 /// The folder of checkpoints in a run's folder.
-const FOLDER: &str = "checkpoints";
+pub const FOLDER: &str = "checkpoints";
 const EXTENSION: &str = "safetensors";
 
 /// What a checkpoint tells beside its tensors, with the configuration `C` of the training.
@@ -39,6 +42,9 @@ pub struct Header<C> {
     /// The epoch of the next step, counted from 0.
     pub epoch: u64,
     pub seed: u64,
+    /// The size of the data set, on which the order of its pictures depends; not there if it is not known.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub pictures: Option<u64>,
     pub config: C,
 }
 
@@ -69,8 +75,10 @@ impl<C: DeserializeOwned> Header<C> {
         let parse = |e: serde_json::Error| bad(format!("its entry `{KEY}`: {e}"));
         let Version { format } = serde_json::from_str(text).map_err(parse)?;
         if format > FORMAT {
-            return Err(bad(format!(
-                "has format {format}, this program knows up to {FORMAT}; use a newer version of it"
+            // Not a fault of the file.
+            let path = reader.path().display();
+            return Err(Error::config(format!(
+                "{path} has format {format}, this program knows up to {FORMAT}; use a newer version of it"
             )));
         }
         serde_json::from_str(text).map_err(parse)
@@ -140,7 +148,7 @@ pub fn path_of(run: &Path, step: u64) -> PathBuf {
 ///
 /// Errors: there is none.
 pub fn newest(run: &Path) -> Result<PathBuf> {
-    let newest = list(run)?.pop();
+    let newest = all(run)?.pop();
     newest.map(|(_, path)| path).ok_or_else(|| {
         let run = run.display();
         Error::NotFound(format!(
@@ -149,29 +157,44 @@ pub fn newest(run: &Path) -> Result<PathBuf> {
     })
 }
 
-/// Removes all checkpoints but the `keep` newest ones.
-pub fn prune(run: &Path, keep: usize) -> Result<()> {
-    let all = list(run)?;
-    for (_, path) in &all[..all.len().saturating_sub(keep)] {
-        fs::remove_file(path).at(path, "remove")?;
+/// Removes all checkpoints but the `keep` newest ones and those whose step is `major`.
+pub fn prune(run: &Path, keep: usize, major: impl Fn(u64) -> bool) -> Result<()> {
+    let all = all(run)?;
+    for (_, path) in all[..all.len().saturating_sub(keep)].iter().filter(|(step, _)| !major(*step)) {
+        match fs::remove_file(path) {
+            // Somebody was tidying up.
+            Err(e) if e.kind() == ErrorKind::NotFound => {}
+            removed => removed.at(path, "remove")?,
+        }
     }
     Ok(())
 }
 
+/// Gives a damaged checkpoint a name by which nobody takes it for a whole one; the new name.
+pub fn set_aside(path: &Path) -> Result<PathBuf> {
+    let aside = path.with_extension(format!("{EXTENSION}.damaged"));
+    fs::rename(path, &aside).at(path, "rename")?;
+    Ok(aside)
+}
+
 /// The checkpoints in a run's folder by their steps, the oldest first.
-fn list(run: &Path) -> Result<Vec<(u64, PathBuf)>> {
-    let folder = run.join(FOLDER);
+pub fn all(run: &Path) -> Result<Vec<(u64, PathBuf)>> {
+    by_steps(&run.join(FOLDER), EXTENSION)
+}
+
+/// The files `step-N.<extension>` of a folder, by their steps; none if there is no such folder.
+pub fn by_steps(folder: &Path, extension: &str) -> Result<Vec<(u64, PathBuf)>> {
     let mut found = Vec::new();
-    let entries = match fs::read_dir(&folder) {
-        Err(e) if e.kind() == std::io::ErrorKind::NotFound => return Ok(found),
-        entries => entries.at(&folder, "read")?,
+    let entries = match fs::read_dir(folder) {
+        Err(e) if e.kind() == ErrorKind::NotFound => return Ok(found),
+        entries => entries.at(folder, "read")?,
     };
     for entry in entries {
-        let path = entry.at(&folder, "read")?.path();
+        let path = entry.at(folder, "read")?.path();
         let step = path
             .file_name()
             .and_then(|name| name.to_str())
-            .and_then(|name| name.strip_prefix("step-")?.strip_suffix(EXTENSION)?.strip_suffix('.')?.parse().ok());
+            .and_then(|name| name.strip_prefix("step-")?.strip_suffix(extension)?.strip_suffix('.')?.parse().ok());
         found.extend(step.map(|step| (step, path)));
     }
     found.sort();

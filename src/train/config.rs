@@ -48,6 +48,8 @@ pub struct TrainConfig {
     /// Steps between two checkpoints, and how many of them are kept.
     pub checkpoint_every: u64,
     pub keep_checkpoints: usize,
+    /// Epochs between two checkpoints that are kept for good; 0 keeps none so.
+    pub major_every: u64,
     pub schedule: ScheduleConfig,
     pub generator: GeneratorConfig,
     pub discriminator: DiscriminatorConfig,
@@ -77,6 +79,7 @@ impl Default for TrainConfig {
             grid_pictures: 64,
             checkpoint_every: 500,
             keep_checkpoints: 2,
+            major_every: 25,
             schedule: ScheduleConfig::default(),
             generator: GeneratorConfig::default(),
             discriminator: DiscriminatorConfig::default(),
@@ -99,6 +102,7 @@ impl TrainConfig {
             ("grid_pictures", self.grid_pictures as u64, 1..=10_000),
             ("checkpoint_every", self.checkpoint_every, 1..=MOST),
             ("keep_checkpoints", self.keep_checkpoints as u64, 1..=MOST),
+            ("major_every", self.major_every, 0..=MOST),
         ];
         ranges.iter().try_for_each(|(key, value, range)| check_range(key, *value, range))?;
         for (key, value) in [("lr_g", self.lr_g), ("lr_d", self.lr_d)] {

@@ -1,6 +1,6 @@
 //! How a run shows where it is: a bar on a terminal, plain lines elsewhere.
 
-use std::io::IsTerminal;
+use std::io::{IsTerminal, Write};
 use std::time::{Duration, Instant};
 
 use indicatif::{ProgressBar, ProgressStyle};
@@ -15,11 +15,13 @@ pub struct Limits {
 }
 
 impl Limits {
-    /// The share of the way done, by whichever limit is nearer, and the time left at the pace so far.
-    fn estimate(&self, step: u64, elapsed: Duration) -> (f64, Duration) {
+    /// The share of the way done, by whichever limit is nearer, and the time left at the pace since step `first`.
+    fn estimate(&self, first: u64, step: u64, elapsed: Duration) -> (f64, Duration) {
         let by_steps = step as f64 / self.steps as f64;
         let seconds = elapsed.as_secs_f64();
-        let left_by_steps = seconds * (1.0 / by_steps.max(1e-9) - 1.0);
+        let (done, left) = (step.saturating_sub(first), self.steps.saturating_sub(step));
+        // Not more than a duration can hold.
+        let left_by_steps = (seconds * left as f64 / done.max(1) as f64).min(1e12);
         let Some(time) = self.time else { return (by_steps, Duration::from_secs_f64(left_by_steps)) };
         let left_by_time = time.saturating_sub(elapsed);
         if left_by_time.as_secs_f64() < left_by_steps {
@@ -38,6 +40,8 @@ impl Limits {
 /// The display of one run.
 pub struct Progress {
     limits: Limits,
+    /// Steps that were done before.
+    first: u64,
     started: Instant,
     bar: Option<ProgressBar>,
     losses: String,
@@ -47,10 +51,10 @@ pub struct Progress {
 const PARTS: u64 = 1000;
 
 impl Progress {
-    pub fn new(limits: Limits, started: Instant) -> Progress {
+    pub fn new(limits: Limits, first: u64, started: Instant) -> Progress {
         let style = ProgressStyle::with_template("{bar:12} {wide_msg}").expect("a valid template");
         let bar = std::io::stderr().is_terminal().then(|| ProgressBar::new(PARTS).with_style(style));
-        Progress { limits, started, bar, losses: String::new() }
+        Progress { limits, first, started, bar, losses: String::new() }
     }
 
     /// After every step.
@@ -68,7 +72,7 @@ impl Progress {
         let r1 = loss_r1.map_or(String::new(), |r1| format!(" R1 {r1:.3}"));
         self.losses = format!("D {loss_d_real:.3}+{loss_d_fake:.3}{r1}  G {loss_g:.3}  {images_per_s:.0} images/s");
         if self.bar.is_none() {
-            eprintln!("{}", self.line(stats.step, stats.epoch).1);
+            say(&self.line(stats.step, stats.epoch).1);
         }
     }
 
@@ -76,14 +80,14 @@ impl Progress {
     pub fn note(&self, line: &str) {
         match &self.bar {
             Some(bar) => bar.println(line),
-            None => eprintln!("{line}"),
+            None => say(line),
         }
     }
 
     fn line(&self, step: u64, epoch: u64) -> (f64, String) {
         let elapsed = self.started.elapsed();
-        let (share, left) = self.limits.estimate(step, elapsed);
-        let rate = step as f64 / elapsed.as_secs_f64();
+        let (share, left) = self.limits.estimate(self.first, step, elapsed);
+        let rate = step.saturating_sub(self.first) as f64 / elapsed.as_secs_f64();
         let (steps, left) = (self.limits.steps, clock(left));
         // What matters most comes first: a terminal cuts the rest.
         let line = format!("step {step}/{steps}  {rate:.2} it/s  {left} left  {}  epoch {epoch}", self.losses);
@@ -97,6 +101,11 @@ impl Drop for Progress {
             bar.finish_and_clear();
         }
     }
+}
+
+/// A training does not end because nobody listens any more.
+fn say(line: &str) {
+    let _ = writeln!(std::io::stderr(), "{line}");
 }
 
 /// `m:ss`, or `h:mm:ss` from an hour on.

@@ -2,9 +2,12 @@
 
 use std::path::PathBuf;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
 use super::progress::{Limits, Progress};
+use super::resume::{Earlier, changes};
+use super::saver::Saver;
 use super::stats::{Interval, MeanLosses, peak_memory_mib};
 use super::{Footprint, RunDir, Stats, TrainConfig, Trainer, cosine_annealing};
 use crate::checkpoint;
@@ -20,45 +23,70 @@ pub struct RunOptions {
     pub outdir: Option<PathBuf>,
     /// What the run is called in the folder's name.
     pub name: String,
+    /// The run to continue, in its own folder unless `outdir` is another one.
+    pub resume: Option<Earlier>,
     /// Ends the training early.
     pub max_steps: Option<u64>,
     pub max_time: Option<Duration>,
+    /// Somebody sets it to have the training saved and ended after the step under way.
+    pub stop: Arc<AtomicBool>,
 }
 
 /// The outcome of a run.
 #[derive(Clone, Debug)]
 pub struct Finished {
     pub folder: PathBuf,
-    /// The grid of pictures at the end.
-    pub samples: PathBuf,
+    pub ending: Ending,
     /// Steps done.
     pub steps: u64,
+    /// Those of them that this call has done.
+    pub new_steps: u64,
+}
+
+/// Why a run ended.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Ending {
+    /// All epochs are done. The grid of pictures at the end.
+    Complete(PathBuf),
+    /// A limit of the options. The grid of pictures at the end.
+    Limit(PathBuf),
+    /// It was asked to stop.
+    Stopped,
 }
 
 const DTYPE: DType = DType::F32;
 const DEVICE: Device = Device::Cpu;
 
-/// Trains until the last epoch, or until a limit of the options, and saves the result.
+/// Trains until the last epoch, until a limit of the options, or until it is asked to stop, and saves the result.
 ///
-/// Errors: a configuration that cannot work, data that is not there, a folder that is taken, the disk's, a loss that
-/// is not finite. What was saved before stays.
+/// Errors: a configuration that cannot work, or that is not the one of the run to continue; data that is not there; a
+/// folder that is taken; the disk's; a loss that is not finite. What was saved before stays, and what can still be saved
+/// is.
 pub fn run(config: &TrainConfig, options: &RunOptions) -> Result<Finished> {
     let mut run = Run::start(config, options)?;
-    let mut batch = Batch::default();
-    while !run.limits.reached(run.trainer.step_number(), run.started.elapsed()) {
-        run.step(&mut batch)?;
-    }
-    run.finish()
+    run.train().and_then(|()| run.finish()).map_err(|error| run.rescue(error))
 }
 
 struct Run {
     trainer: Trainer,
+    data: Arc<dyn Dataset>,
     loader: Loader,
-    image: [usize; 3],
     dir: RunDir,
+    saver: Saver,
     progress: Progress,
     limits: Limits,
+    /// Steps in all epochs.
+    all_steps: u64,
+    /// Steps between two checkpoints that are kept for good.
+    major_steps: Option<u64>,
+    stop: Arc<AtomicBool>,
     started: Instant,
+    /// Steps that were done before.
+    first: u64,
+    /// Spent on them.
+    earlier_seconds: f64,
+    /// The step of the last checkpoint.
+    saved: Option<u64>,
     /// Since the last line of statistics.
     interval: Interval,
     interval_started: Instant,
@@ -71,64 +99,171 @@ impl Run {
         config.validate()?;
         let footprint = Footprint::of(config)?;
         footprint.check(config)?;
+        let mut notes = Vec::new();
+        let (dir, point) = match &options.resume {
+            None => (None, None),
+            Some(earlier) => {
+                let (dir, point) = earlier.open(options.outdir.as_deref(), &mut notes)?;
+                let before = point.as_ref().map_or(earlier.config(), |point| &point.header.config);
+                notes.extend(changes(before, config)?);
+                (dir, point)
+            }
+        };
         let data = open_data(config)?;
-        let trainer = Trainer::new(config, DTYPE, &DEVICE)?;
+        let mut trainer = Trainer::new(config, DTYPE, &DEVICE)?;
+        let mut interval = Interval::default();
+        if let Some(point) = &point {
+            check_size(&*data, point.header.pictures)?;
+            interval = trainer.restore(&point.path)?;
+            notes.push(format!("continuing after step {} from {}", trainer.step_number(), point.path.display()));
+        } else if dir.is_some() {
+            notes.push("nothing was saved yet: starting from the beginning".into());
+        }
+        let first = trainer.step_number();
         let flip = config.flip.unwrap_or(data.flip_by_default());
         let loader = LoaderOptions { batch_size: config.batch_size, seed: config.seed, flip, threads: 0 };
-        let loader = Loader::new(data.clone(), loader, trainer.step_number())?;
-        let dir = RunDir::create(options.outdir.as_deref(), &options.name)?;
-        dir.write_config(config)?;
+        let loader = Loader::new(data.clone(), loader, first)?;
 
-        let all_steps = config.num_epoch.saturating_mul(loader.batches_per_epoch());
+        let epochs = |n: u64| n.saturating_mul(loader.batches_per_epoch());
+        let (all_steps, major_steps) =
+            (epochs(config.num_epoch), (config.major_every > 0).then(|| epochs(config.major_every)));
         let steps = options.max_steps.map_or(all_steps, |max| max.min(all_steps));
+        let mut dir = match dir {
+            Some(dir) => dir,
+            None => RunDir::create(options.outdir.as_deref(), &options.name, config)?,
+        };
+        if options.resume.is_some() {
+            dir.update_config(config)?;
+            // The line of an interval that goes on told only a part of it.
+            dir.rewind(first, interval.is_empty() || first >= steps)?;
+        }
         let limits = Limits { steps, time: options.max_time };
-        let progress = Progress::new(limits, started);
+        let progress = Progress::new(limits, first, started);
         progress.note(&introduction(&dir, &*data, &footprint));
-        let shape = data.shape();
+        notes.iter().for_each(|note| progress.note(note));
         Ok(Run {
+            epoch: first.saturating_sub(1) / loader.batches_per_epoch(),
+            earlier_seconds: dir.last_stats().map_or(0.0, |(_, seconds)| seconds),
+            saved: point.filter(|point| point.path.starts_with(dir.path())).map(|_| first),
             trainer,
+            data,
             loader,
-            image: [shape.height, shape.width, shape.channels],
             dir,
+            saver: Saver::default(),
             progress,
             limits,
+            all_steps,
+            major_steps,
+            stop: options.stop.clone(),
             started,
-            interval: Interval::default(),
+            first,
+            interval,
             interval_started: Instant::now(),
-            epoch: 0,
         })
     }
 
-    fn step(&mut self, batch: &mut Batch) -> Result<()> {
-        self.loader.next(batch)?;
-        self.epoch = batch.epoch;
-        let [height, width, channels] = self.image;
-        let real = Tensor::from_f32(&batch.images, [batch.len(), height, width, channels]);
-        let losses = self.trainer.step(&self.trainer.draw_inputs(real)?, self.learning_rates())?;
-        self.interval.add(&losses, batch.len());
-
-        let done = self.trainer.step_number();
-        if done.is_multiple_of(self.trainer.config().stats_every) || done == 1 {
-            self.write_stats()?;
+    fn train(&mut self) -> Result<()> {
+        let mut batch = Batch::default();
+        // What was due when the run ended.
+        self.write_due()?;
+        while !self.limits.reached(self.steps(), self.started.elapsed()) && !self.stopped() {
+            self.loader.next(&mut batch)?;
+            self.step(&batch)?;
+            self.saver.poll()?;
+            self.write_due()?;
+            if self.is_save_due() {
+                self.save()?;
+            }
+            self.progress.step(self.steps(), self.epoch);
         }
-        if done.is_multiple_of(self.trainer.config().grid_every) {
-            self.write_grid(self.dir.grid(done))?;
-        }
-        if done.is_multiple_of(self.trainer.config().checkpoint_every) {
-            self.save()?;
-        }
-        self.progress.step(done, self.epoch);
         Ok(())
     }
 
-    fn finish(mut self) -> Result<Finished> {
-        if !self.interval.is_empty() {
+    fn step(&mut self, batch: &Batch) -> Result<()> {
+        self.epoch = batch.epoch;
+        let shape = self.data.shape();
+        let real = Tensor::from_f32(&batch.images, [batch.len(), shape.height, shape.width, shape.channels]);
+        let losses = self.trainer.step(&self.trainer.draw_inputs(real)?, self.learning_rates())?;
+        self.interval.add(&losses, batch.len());
+        Ok(())
+    }
+
+    /// Steps done.
+    fn steps(&self) -> u64 {
+        self.trainer.step_number()
+    }
+
+    fn stopped(&self) -> bool {
+        self.stop.load(Ordering::Relaxed)
+    }
+
+    /// What the step just done gives reason to write, unless it is there.
+    fn write_due(&mut self) -> Result<()> {
+        let (done, config) = (self.steps(), self.trainer.config());
+        let grid_every = config.grid_every;
+        if (done.is_multiple_of(config.stats_every) || done == 1) && !self.interval.is_empty() {
             self.write_stats()?;
         }
+        let grid = self.dir.grid(done);
+        if done > 0 && done.is_multiple_of(grid_every) && !grid.exists() {
+            self.write_grid(grid)?;
+        }
+        Ok(())
+    }
+
+    fn is_save_due(&self) -> bool {
+        let every = [Some(self.trainer.config().checkpoint_every), self.major_steps];
+        every.into_iter().flatten().any(|every| self.steps().is_multiple_of(every))
+    }
+
+    fn finish(&mut self) -> Result<Finished> {
         self.save()?;
+        self.saver.wait()?;
+        let (steps, new_steps, folder) = (self.steps(), self.steps() - self.first, self.dir.path().to_path_buf());
+        let complete = steps >= self.all_steps;
+        if self.stopped() && !complete {
+            return Ok(Finished { folder, ending: Ending::Stopped, steps, new_steps });
+        }
+        if !self.interval.is_empty() && self.dir.last_stats().is_none_or(|(step, _)| step < steps) {
+            self.write_stats()?;
+        }
         let samples = self.dir.samples();
-        self.write_grid(samples.clone())?;
-        Ok(Finished { folder: self.dir.path().to_path_buf(), samples, steps: self.trainer.step_number() })
+        if new_steps > 0 || !samples.exists() {
+            self.write_grid(samples.clone())?;
+        }
+        let ending = if complete { Ending::Complete(samples) } else { Ending::Limit(samples) };
+        Ok(Finished { folder, ending, steps, new_steps })
+    }
+
+    /// Saves what an error leaves, and says what there is to continue from.
+    fn rescue(&mut self, error: Error) -> Error {
+        // Disks and data fail between steps, when the training is whole. A loss that diverges leaves half a step.
+        let whole = matches!(error, Error::Io { .. } | Error::Format { .. } | Error::NotFound(_));
+        let saved = self.saver.wait().and_then(|()| match whole && !self.saver.failed() {
+            true => self.save().and_then(|()| self.saver.wait()),
+            false => Ok(()),
+        });
+        if let Err(another) = saved {
+            let cause = std::error::Error::source(&another).map_or(String::new(), |cause| format!(": {cause}"));
+            self.progress.note(&format!("warning: {another}{cause}"));
+        }
+        let saved = checkpoint::all(self.dir.path()).ok().and_then(|mut all| all.pop());
+        let advise = |flags: &str| match saved {
+            Some((step, _)) => {
+                let folder = self.dir.path().display();
+                format!("step {step} is saved: `ddgan train --resume {folder}{flags}` continues from there")
+            }
+            None => "nothing was saved before".into(),
+        };
+        let Error::Training { step, what } = error else {
+            self.progress.note(&advise(""));
+            return error;
+        };
+        let TrainConfig { lr_g, lr_d, .. } = self.trainer.config();
+        let advice = advise(&format!(" --lr-g {:e} --lr-d {:e}", lr_g / 2.0, lr_d / 2.0));
+        let remedy = "lower learning rates (lr_g, lr_d) or another weight of the gradient penalty (r1_gamma, lazy_reg) \
+                      may help";
+        Error::Training { step, what: format!("{what}; {remedy}; {advice}") }
     }
 
     /// Of the generator and of the discriminator.
@@ -138,11 +273,10 @@ impl Run {
     }
 
     fn write_stats(&mut self) -> Result<()> {
-        let interval = std::mem::take(&mut self.interval);
-        let MeanLosses { real, fake, r1, generator } = interval.means();
+        let MeanLosses { real, fake, r1, generator } = self.interval.means();
         let [lr_g, lr_d] = self.learning_rates();
         let stats = Stats {
-            step: self.trainer.step_number(),
+            step: self.steps(),
             epoch: self.epoch,
             loss_d_real: real,
             loss_d_fake: fake,
@@ -150,12 +284,12 @@ impl Run {
             loss_g: generator,
             lr_g,
             lr_d,
-            images_per_s: interval.images as f64 / self.interval_started.elapsed().as_secs_f64(),
-            seconds: self.started.elapsed().as_secs_f64(),
+            images_per_s: self.interval.images as f64 / self.interval_started.elapsed().as_secs_f64(),
+            seconds: self.earlier_seconds + self.started.elapsed().as_secs_f64(),
             peak_memory_mib: peak_memory_mib(),
         };
-        self.interval_started = Instant::now();
         self.dir.append_stats(&stats)?;
+        (self.interval, self.interval_started) = (Interval::default(), Instant::now());
         self.progress.stats(&stats);
         Ok(())
     }
@@ -164,13 +298,12 @@ impl Run {
     fn write_grid(&mut self, path: PathBuf) -> Result<()> {
         let before = Instant::now();
         let generator = self.trainer.averaged_generator();
-        let [height, width, channels] = self.image;
-        let mut pictures = Pictures::new(data::ImageShape { height, width, channels });
-        let count = self.trainer.config().grid_pictures as u64;
-        for first in (0..count).step_by(self.trainer.config().batch_size) {
-            let samples = first..count.min(first + self.trainer.config().batch_size as u64);
-            let images =
-                sample::draw(generator, self.trainer.process(), self.trainer.config().seed, samples, DTYPE, &DEVICE)?;
+        let mut pictures = Pictures::new(self.data.shape());
+        let TrainConfig { grid_pictures, batch_size, seed, .. } = *self.trainer.config();
+        let count = grid_pictures as u64;
+        for first in (0..count).step_by(batch_size) {
+            let samples = first..count.min(first + batch_size as u64);
+            let images = sample::draw(generator, self.trainer.process(), seed, samples, DTYPE, &DEVICE)?;
             pictures.push(&images.to_f32());
         }
         pictures.save_grid(path, None)?;
@@ -179,11 +312,22 @@ impl Run {
         Ok(())
     }
 
+    /// Starts to write a checkpoint, unless there is one of this very step.
     fn save(&mut self) -> Result<()> {
-        let before = Instant::now();
-        let (run, done) = (self.dir.path(), self.trainer.step_number());
-        self.trainer.save(&checkpoint::path_of(run, done), done / self.loader.batches_per_epoch())?;
-        checkpoint::prune(run, self.trainer.config().keep_checkpoints)?;
+        let (before, done) = (Instant::now(), self.steps());
+        if self.saved == Some(done) {
+            return Ok(());
+        }
+        self.dir.flush_stats();
+        let snapshot = self.trainer.snapshot(done / self.loader.batches_per_epoch());
+        let snapshot = snapshot.of_run(self.data.len(), &self.interval);
+        let (run, keep, major) =
+            (self.dir.path().to_path_buf(), self.trainer.config().keep_checkpoints, self.major_steps);
+        self.saver.start(move || {
+            snapshot.write(&checkpoint::path_of(&run, done))?;
+            checkpoint::prune(&run, keep, |step| major.is_some_and(|major| step.is_multiple_of(major)))
+        })?;
+        self.saved = Some(done);
         self.interval_started += before.elapsed();
         Ok(())
     }
@@ -202,6 +346,20 @@ fn open_data(config: &TrainConfig) -> Result<Arc<dyn Dataset>> {
         )));
     }
     Ok(data)
+}
+
+/// The order of the pictures depends on how many there are.
+fn check_size(data: &dyn Dataset, expected: Option<u64>) -> Result<()> {
+    match expected {
+        Some(expected) if expected != data.len() as u64 => Err(Error::config(format!(
+            "{} has {} pictures ({}), this run began with {expected}: give it the same data (--data-dir), or start a \
+             new run without --resume",
+            data.name(),
+            data.len(),
+            data.origin(),
+        ))),
+        _ => Ok(()),
+    }
 }
 
 fn introduction(dir: &RunDir, data: &dyn Dataset, footprint: &Footprint) -> String {

@@ -2,16 +2,23 @@
 
 use std::path::Path;
 
+use super::stats::Interval;
 use super::{Optimizer, TrainConfig, Trainer};
 use crate::checkpoint::{self, Header, safetensors::Reader};
-use crate::error::Result;
+use crate::error::{Error, Result};
 use crate::nn::Param;
 use crate::ops::AdamState;
 use crate::tensor::Tensor;
 
+/// A training at one moment. The trainer may go on meanwhile: it copies what it changes as long as this shares it.
+pub struct Snapshot {
+    header: Header<TrainConfig>,
+    tensors: Vec<(String, Tensor)>,
+}
+
 impl Trainer {
-    /// Writes the networks, the average, both optimizers' moments and the counters, atomically.
-    pub fn save(&self, path: &Path, epoch: u64) -> Result<()> {
+    /// The networks, the average, both optimizers' moments and the counters. `epoch` is that of the next step.
+    pub fn snapshot(&self, epoch: u64) -> Snapshot {
         let mut tensors: Vec<(String, Tensor)> = Vec::new();
         tensors.extend(checkpoint::entries(checkpoint::GENERATOR, self.generator.params()));
         if let Some(ema) = &self.ema {
@@ -25,13 +32,14 @@ impl Trainer {
             &self.discriminator_optimizer,
         ));
         let (config, seed, format) = (self.config.clone(), self.config.seed, checkpoint::FORMAT);
-        Header { format, step: self.step, epoch, seed, config }.write(path, &tensors)
+        Snapshot { header: Header { format, step: self.step, epoch, seed, pictures: None, config }, tensors }
     }
 
-    /// Becomes what a trainer of the same configuration was when it was saved.
+    /// Becomes what a trainer of the same configuration was when it was saved. The losses since the last line of
+    /// statistics.
     ///
     /// Errors: not a checkpoint, damaged, tensors that do not fit; the trainer must not be used then.
-    pub fn restore(&mut self, path: &Path) -> Result<()> {
+    pub fn restore(&mut self, path: &Path) -> Result<Interval> {
         let mut reader = Reader::open(path)?;
         let header: Header<TrainConfig> = Header::read(&reader)?;
         checkpoint::load(&mut reader, checkpoint::GENERATOR, self.generator.params())?;
@@ -44,7 +52,33 @@ impl Trainer {
         let states = read_moments(&mut reader, checkpoint::DISCRIMINATOR_ADAM, self.discriminator.params())?;
         self.discriminator_optimizer.restore(header.step, states);
         self.step = header.step;
-        Ok(())
+        if !checkpoint::holds(&reader, checkpoint::INTERVAL) {
+            return Ok(Interval::default());
+        }
+        let interval = Interval::from_tensor(&reader.read(checkpoint::INTERVAL)?);
+        interval.ok_or_else(|| Error::format(path, format!("{} is not what it should be", checkpoint::INTERVAL)))
+    }
+}
+
+impl Snapshot {
+    /// With what a run remembers beside the trainer.
+    pub(super) fn of_run(mut self, pictures: usize, interval: &Interval) -> Snapshot {
+        self.header.pictures = Some(pictures as u64);
+        self.tensors.push((checkpoint::INTERVAL.into(), interval.to_tensor()));
+        self
+    }
+
+    /// Writes it atomically.
+    ///
+    /// Errors: numbers that are not finite, which nobody can continue from; the disk's.
+    pub fn write(self, path: &Path) -> Result<()> {
+        match self.tensors.iter().find(|(_, tensor)| !tensor.is_finite()) {
+            Some((name, _)) => {
+                let what = format!("{name} has become infinite or NaN: the training has diverged");
+                Err(Error::Training { step: self.header.step, what })
+            }
+            None => self.header.write(path, &self.tensors),
+        }
     }
 }
 

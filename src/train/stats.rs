@@ -3,6 +3,7 @@
 use serde::{Deserialize, Serialize};
 
 use super::Losses;
+use crate::tensor::Tensor;
 
 /// One line of `stats.jsonl`: means over the steps since the line before.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -19,7 +20,7 @@ pub struct Stats {
     pub lr_g: f64,
     pub lr_d: f64,
     pub images_per_s: f64,
-    /// Since the start of the run.
+    /// Spent on the run so far.
     pub seconds: f64,
     /// The most memory that the process had at once so far; null where the system does not tell.
     pub peak_memory_mib: Option<f64>,
@@ -28,8 +29,9 @@ pub struct Stats {
 /// Sums of the losses over an interval.
 #[derive(Clone, Debug, Default)]
 pub struct Interval {
-    steps: u64,
+    /// Pictures seen by this process.
     pub images: u64,
+    steps: u64,
     real: f64,
     fake: f64,
     r1: f64,
@@ -61,6 +63,18 @@ impl Interval {
 
     pub fn is_empty(&self) -> bool {
         self.steps == 0
+    }
+
+    /// The sums as they are saved.
+    pub fn to_tensor(&self) -> Tensor {
+        let sums = [self.steps as f64, self.real, self.fake, self.r1, self.r1_steps as f64, self.generator];
+        Tensor::from_f64(&sums, [sums.len()])
+    }
+
+    /// `None` if these are no such sums.
+    pub fn from_tensor(sums: &Tensor) -> Option<Interval> {
+        let [steps, real, fake, r1, r1_steps, generator] = sums.to_f64().try_into().ok()?;
+        Some(Interval { images: 0, steps: steps as u64, real, fake, r1, r1_steps: r1_steps as u64, generator })
     }
 
     pub fn means(&self) -> MeanLosses {

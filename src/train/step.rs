@@ -186,10 +186,7 @@ impl Trainer {
         if value.is_finite() {
             return Ok(value);
         }
-        let what = format!(
-            "{name} is {value}: the training has diverged. What was saved before is intact. Start again with lower \
-             learning rates (lr_g, lr_d) or another weight of the gradient penalty (r1_gamma, lazy_reg)"
-        );
+        let what = format!("{name} is {value}: the training has diverged");
         // Counted from 1, as the statistics do.
         Err(Error::Training { step: self.step + 1, what })
     }

@@ -14,6 +14,7 @@ mod parameters;
 mod pickle;
 mod pictures;
 mod program;
+mod resume;
 mod schedule;
 mod training;
 mod structure;

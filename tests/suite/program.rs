@@ -7,32 +7,37 @@ use std::process::{Command, Output};
 use ddgan::train::{Stats, TrainConfig};
 
 /// A network that trains in a moment. Some flags are written as published, with underscores.
-const TINY: &str = "--num_channels_dae 8 --ch-mult 1 1 --num_res_blocks 1 --attn-resolutions --nz 4 --z_emb_dim 8 \
+pub const TINY: &str = "--num_channels_dae 8 --ch-mult 1 1 --num_res_blocks 1 --attn-resolutions --nz 4 --z_emb_dim 8 \
                     --n_mlp 1 --ngf 2 --t-emb-dim 8 --batch_size 3 --num_timesteps 2 --grid-pictures 4 --stats-every 1";
 
-fn ddgan(folder: &Path, arguments: &str) -> Output {
+pub fn ddgan(folder: &Path, arguments: &str) -> Output {
+    command(folder, arguments).output().unwrap()
+}
+
+pub fn command(folder: &Path, arguments: &str) -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_ddgan"));
     // Neither colours nor data from the machine that tests.
     command.current_dir(folder).env_remove("DDGAN_DATA").env_remove("CLICOLOR_FORCE");
-    command.args(arguments.split_whitespace()).output().unwrap()
+    command.args(arguments.split_whitespace());
+    command
 }
 
-fn stdout(output: &Output) -> String {
+pub fn stdout(output: &Output) -> String {
     String::from_utf8(output.stdout.clone()).unwrap()
 }
 
-fn stderr(output: &Output) -> String {
+pub fn stderr(output: &Output) -> String {
     String::from_utf8(output.stderr.clone()).unwrap()
 }
 
-fn succeed(folder: &Path, arguments: &str) -> String {
+pub fn succeed(folder: &Path, arguments: &str) -> String {
     let output = ddgan(folder, arguments);
     assert!(output.status.success(), "ddgan {arguments}: {}", stderr(&output));
     stdout(&output)
 }
 
 /// Exit code 1 and one error, which says all of `words`.
-fn fail(folder: &Path, arguments: &str, words: &[&str]) {
+pub fn fail(folder: &Path, arguments: &str, words: &[&str]) {
     let output = ddgan(folder, arguments);
     let message = stderr(&output);
     assert_eq!(output.status.code(), Some(1), "ddgan {arguments}: {message}");

@@ -162,7 +162,7 @@ fn a_training_that_was_saved_continues_bit_for_bit() {
     let dir = tempfile::tempdir().unwrap();
     let path = dir.path().join("state.safetensors");
     let (mut through, _) = train(4, DType::F32);
-    through.save(&path, 0).unwrap();
+    through.snapshot(0).write(&path).unwrap();
     let mut resumed = Trainer::new(&TrainConfig { seed: 8, ..tiny() }, DType::F32, &Device::Cpu).unwrap();
     assert!(parameters(&resumed) != parameters(&through));
     resumed = Trainer::new(&tiny(), DType::F32, &Device::Cpu).unwrap();

@@ -167,6 +167,9 @@ pub struct ConfigOptions {
     /// Checkpoints that are kept
     #[arg(long, help_heading = "Output", value_name = "N")]
     keep_checkpoints: Option<usize>,
+    /// Epochs between two checkpoints that are kept for good; 0 keeps none so
+    #[arg(long, help_heading = "Output", value_name = "N")]
+    major_every: Option<u64>,
 }
 
 /// `set!(flags => keys; a, b)` is `if flags.a is given { keys.a = it }`, and the same for b.
@@ -180,7 +183,7 @@ impl ConfigOptions {
     /// Writes what was given over the values of a preset.
     pub fn apply(&self, config: &mut TrainConfig) {
         set!(self => config; dataset, seed, batch_size, num_epoch, lr_g, lr_d, beta1, beta2, r1_gamma, lazy_reg,
-            ema_decay, stats_every, grid_every, grid_pictures, checkpoint_every, keep_checkpoints);
+            ema_decay, stats_every, grid_every, grid_pictures, checkpoint_every, keep_checkpoints, major_every);
         set!(self => config.schedule; num_timesteps, beta_min, beta_max);
         set!(self => config.generator; image_size, num_channels, num_channels_dae, ch_mult, num_res_blocks,
             attn_resolutions, nz, z_emb_dim, n_mlp, resblock_type, progressive, progressive_input,
