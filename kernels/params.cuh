@@ -6,3 +6,22 @@ struct Key {
   unsigned long long seed;
   unsigned long long stream;
 };
+
+struct SumSizes {
+  size_t outer;
+  size_t middle;
+  size_t inner;
+  size_t chunk;
+};
+
+struct AdamStep {
+  float beta1;
+  float rest1;
+  float beta2;
+  float rest2;
+  float step_size;
+  float root;
+  float eps;
+  float ema_decay;
+  float ema_rest;
+};

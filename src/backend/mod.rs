@@ -46,7 +46,18 @@ impl Device {
     /// Errors: there is none, no driver for it, or no kernels in this program.
     #[cfg(feature = "cuda")]
     pub fn cuda(ordinal: usize) -> Result<Device> {
-        Ok(Device::Cuda(cuda::Gpu::open(ordinal)?))
+        Device::cuda_with_versions(ordinal, usize::MAX)
+    }
+
+    /// The GPU of that number, with versions of kernels up to `newest`: a test's oracle is version 1.
+    #[cfg(feature = "cuda")]
+    pub fn cuda_with_versions(ordinal: usize, newest: usize) -> Result<Device> {
+        Ok(Device::Cuda(cuda::Gpu::open(ordinal, newest)?))
+    }
+
+    #[cfg(not(feature = "cuda"))]
+    pub fn cuda_with_versions(_: usize, _: usize) -> Result<Device> {
+        Device::cuda(0)
     }
 
     #[cfg(not(feature = "cuda"))]

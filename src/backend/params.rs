@@ -179,6 +179,47 @@ pub struct Adam {
     pub ema_decay: f64,
 }
 
+/// The numbers of an [`Adam`] step as its formula uses them, rounded once.
+#[repr(C)]
+#[derive(Clone, Copy, Debug)]
+pub struct AdamStep {
+    pub beta1: f32,
+    pub rest1: f32,
+    pub beta2: f32,
+    pub rest2: f32,
+    pub step_size: f32,
+    pub root: f32,
+    pub eps: f32,
+    pub ema_decay: f32,
+    pub ema_rest: f32,
+}
+
+impl From<&Adam> for AdamStep {
+    fn from(p: &Adam) -> Self {
+        AdamStep {
+            beta1: p.beta1 as f32,
+            rest1: (1.0 - p.beta1) as f32,
+            beta2: p.beta2 as f32,
+            rest2: (1.0 - p.beta2) as f32,
+            step_size: (p.lr / (1.0 - p.beta1.powi(p.step as i32))) as f32,
+            root: (1.0 - p.beta2.powi(p.step as i32)).sqrt() as f32,
+            eps: p.eps as f32,
+            ema_decay: p.ema_decay as f32,
+            ema_rest: (1.0 - p.ema_decay) as f32,
+        }
+    }
+}
+
+/// A sum over the middle axis of [outer, middle, inner], `chunk` rows at a time.
+#[repr(C)]
+#[derive(Clone, Copy, Debug)]
+pub struct SumSizes {
+    pub outer: usize,
+    pub middle: usize,
+    pub inner: usize,
+    pub chunk: usize,
+}
+
 /// Attention of one head over N sequences of T tokens of C numbers.
 #[derive(Clone, Copy, Debug)]
 pub struct Attention {

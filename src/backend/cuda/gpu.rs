@@ -25,6 +25,7 @@ pub struct Gpu {
     ordinal: usize,
     name: String,
     multiprocessors: usize,
+    newest_version: usize,
     context: sys::CUcontext,
     stream: sys::CUstream,
     memory: Memory,
@@ -56,8 +57,11 @@ pub fn count() -> usize {
 impl Gpu {
     /// The GPU of that number, with a stream of its own.
     ///
+    /// Of every kernel it uses the newest version up to `newest_version`: with 1 it is the oracle that later versions
+    /// are compared with.
+    ///
     /// Errors: no driver, no such GPU or one too old, a program without kernels.
-    pub fn open(ordinal: usize) -> Result<Arc<Gpu>> {
+    pub fn open(ordinal: usize, newest_version: usize) -> Result<Arc<Gpu>> {
         // SAFETY: as in `count`.
         if !unsafe { sys::is_culib_present() } {
             return Err(Error::cuda("no NVIDIA driver was found (libcuda.so); --device cpu computes without"));
@@ -93,6 +97,7 @@ impl Gpu {
                 ordinal,
                 name,
                 multiprocessors,
+                newest_version,
                 context,
                 stream,
                 memory: Memory::default(),
@@ -118,6 +123,11 @@ impl Gpu {
 
     pub fn ordinal(&self) -> usize {
         self.ordinal
+    }
+
+    /// The version of a kernel to launch, if `newest` is the newest there is.
+    pub(super) fn version(&self, newest: usize) -> usize {
+        newest.min(self.newest_version)
     }
 
     /// Waits until everything that was launched is done.

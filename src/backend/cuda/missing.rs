@@ -18,8 +18,6 @@ macro_rules! missing {
 }
 
 missing! {
-    adam { step(A, B, C, D, E, F) -> (); }
-    affine { forward(A, B, C) -> Storage; }
     attention {
         forward(A, B, C, D) -> Storage;
         backward(A, B, C, D, E) -> (Storage, Storage, Storage);
@@ -35,37 +33,16 @@ missing! {
         weight_grad(A, B, C) -> Storage;
     }
     dropout { forward(A, B, C) -> Storage; }
-    fill { full(A, B, C) -> Storage; }
     forward_noise { pair(A, B, C, D) -> (Storage, Storage); }
     group_norm {
         forward(A, B, C, D) -> (Storage, Storage);
         backward(A, B, C, D, E, F) -> (Storage, Storage, Storage);
     }
-    leaky_relu {
-        forward(A, B) -> Storage;
-        backward(A, B, C) -> Storage;
-    }
     matmul {
         forward(A, B, C) -> Storage;
         with_bias(A, B, C, D) -> Storage;
     }
-    mul { forward(A, B) -> Storage; }
     posterior_sample { forward(A, B, C, D) -> Storage; }
-    power { forward(A, B) -> Storage; }
-    random {
-        normal(A, B, C) -> Storage;
-        uniform(A, B, C) -> Storage;
-    }
     resample { forward(A, B, C) -> Storage; }
-    scale_add { forward(A, B, C, D) -> Storage; }
     scale_samples { forward(A, B) -> Storage; }
-    softplus {
-        forward(A) -> Storage;
-        sigmoid(A) -> Storage;
-    }
-    sum {
-        sum_middle(A, B) -> Storage;
-        expand_middle(A, B) -> Storage;
-    }
-    tanh { forward(A) -> Storage; }
 }

@@ -10,7 +10,18 @@ mod missing;
 mod number;
 mod storage;
 
+pub mod adam;
+pub mod affine;
+pub mod fill;
+pub mod leaky_relu;
+pub mod mul;
+pub mod power;
+pub mod random;
+pub mod scale_add;
 pub mod silu;
+pub mod softplus;
+pub mod sum;
+pub mod tanh;
 
 pub use missing::*;
 
