@@ -30,6 +30,27 @@ pub fn write_atomic(path: impl AsRef<Path>, fill: impl FnOnce(&mut BufWriter<Fil
     sync_parent(path).at(path, "write")
 }
 
+/// Fills `out` from `offset` on without using the file's own position, so that threads can share the file.
+///
+/// Errors: the disk's, and `UnexpectedEof` where the file ends before `out` is full.
+pub fn read_exact_at(file: &File, out: &mut [u8], offset: u64) -> io::Result<()> {
+    #[cfg(unix)]
+    return std::os::unix::fs::FileExt::read_exact_at(file, out, offset);
+    #[cfg(windows)]
+    {
+        let mut done = 0;
+        while done < out.len() {
+            match std::os::windows::fs::FileExt::seek_read(file, &mut out[done..], offset + done as u64) {
+                Ok(0) => return Err(io::ErrorKind::UnexpectedEof.into()),
+                Ok(n) => done += n,
+                Err(e) if e.kind() == io::ErrorKind::Interrupted => {}
+                Err(e) => return Err(e),
+            }
+        }
+        Ok(())
+    }
+}
+
 fn temporary_beside(path: &Path) -> io::Result<PathBuf> {
     let file = path.file_name().ok_or_else(|| io::Error::other("the path names no file"))?;
     let mut name = OsString::from(".");

@@ -2,15 +2,19 @@
 
 pub mod cifar;
 pub mod digits;
+pub mod folder;
 pub mod idx;
 pub mod loader;
 pub mod mnist;
+pub mod picture;
 pub mod rng;
 
 pub use cifar::Cifar10;
 pub use digits::Digits;
+pub use folder::Folder;
 pub use loader::{Batch, Loader, LoaderOptions};
 pub use mnist::{Mnist, StackMnist};
+pub use picture::Fit;
 
 use crate::error::{Error, Result};
 use std::path::{Path, PathBuf};
@@ -77,17 +81,19 @@ pub enum Split {
 /// Which data set, and where to look for its files.
 #[derive(Clone, Debug, Default)]
 pub struct DataSpec {
-    /// One of [`NAMES`].
+    /// One of [`NAMES`], or the path of a folder or zip file of pictures.
     pub name: String,
-    /// The folder of `--data-dir`: looked at before `$DDGAN_DATA` and `./data`.
+    /// The folder of `--data-dir`: looked at before `$DDGAN_DATA` and `./data`. For `folder` what holds the pictures.
     pub data_dir: Option<PathBuf>,
     pub split: Split,
+    /// What the pictures of sets without a fixed size are made into.
+    pub fit: Fit,
     /// Seeds what is random in the set itself: which digits are stacked, how digits are drawn. It is not the run's
     /// seed, so that runs with different seeds see the same pictures.
     pub seed: u64,
 }
 
-pub const NAMES: [&str; 4] = ["digits", "mnist", "stackmnist", "cifar10"];
+pub const NAMES: [&str; 5] = ["digits", "mnist", "stackmnist", "cifar10", "folder"];
 
 /// Opens a data set by name.
 ///
@@ -100,8 +106,18 @@ pub fn open(spec: &DataSpec) -> Result<Arc<dyn Dataset>> {
         "mnist" => Arc::new(mnist()?),
         "stackmnist" => Arc::new(StackMnist::new(mnist()?, spec.seed)),
         "cifar10" => Arc::new(Cifar10::open(&folders()?, spec.split)?),
+        "folder" => {
+            let Some(path) = &spec.data_dir else {
+                return Err(Error::config(
+                    "the data set `folder` needs --data-dir with a folder or zip file of pictures",
+                ));
+            };
+            Arc::new(Folder::open(path, spec.fit)?)
+        }
+        path if Path::new(path).exists() => Arc::new(Folder::open(path, spec.fit)?),
         other => {
-            return Err(Error::config(format!("unknown data set `{other}`; there are: {}", NAMES.join(", "))));
+            let names = NAMES.join(", ");
+            return Err(Error::config(format!("unknown data set `{other}`: neither a path nor one of {names}")));
         }
     })
 }
@@ -134,6 +150,9 @@ fn first_found<T>(
     }
     Err(looked)
 }
+
+/// The largest file of a picture that is read.
+const MAX_PICTURE: u64 = 256 << 20;
 
 /// Side of the grey pictures of MNIST, and of those that are drawn like them.
 const SIDE: usize = 28;

@@ -11,7 +11,7 @@ use super::saver::Saver;
 use super::stats::{Interval, MeanLosses, peak_memory_mib};
 use super::{Footprint, RunDir, Stats, TrainConfig, Trainer, cosine_annealing};
 use crate::checkpoint;
-use crate::data::{self, Batch, DataSpec, Dataset, Loader, LoaderOptions};
+use crate::data::{self, Batch, DataSpec, Dataset, Fit, Loader, LoaderOptions};
 use crate::error::{Error, Result};
 use crate::sample::{self, Pictures};
 use crate::tensor::{DType, Device, Tensor};
@@ -335,9 +335,11 @@ impl Run {
 
 /// The data set of a configuration, whose pictures must fit the networks.
 fn open_data(config: &TrainConfig) -> Result<Arc<dyn Dataset>> {
-    let spec = DataSpec { name: config.dataset.clone(), data_dir: config.data_dir.clone(), ..Default::default() };
-    let data = data::open(&spec)?;
-    let (shape, size, channels) = (data.shape(), config.generator.image_size, config.generator.num_channels);
+    let (size, channels) = (config.generator.image_size, config.generator.num_channels);
+    let fit = Fit { size: Some(size), channels: Some(channels), ..Default::default() };
+    let (name, data_dir) = (config.dataset.clone(), config.data_dir.clone());
+    let data = data::open(&DataSpec { name, data_dir, fit, ..Default::default() })?;
+    let shape = data.shape();
     if [shape.height, shape.width, shape.channels] != [size, size, channels] {
         return Err(Error::config(format!(
             "the pictures of {} are {}x{} with {} channels, the networks are for {size}x{size} with {channels}; \

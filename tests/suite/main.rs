@@ -12,6 +12,7 @@ mod gradients;
 mod loader;
 mod parameters;
 mod pickle;
+mod picture_files;
 mod pictures;
 mod program;
 mod resume;
