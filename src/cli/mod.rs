@@ -1,13 +1,15 @@
 //! The program's face: one file per verb.
 
+mod manual;
 mod sample;
 mod train;
 mod verify;
 
+use std::io::{self, Write};
 use std::process::ExitCode;
 
 use anyhow::Context;
-use clap::{Args, CommandFactory, FromArgMatches, Parser, Subcommand};
+use clap::{Arg, Args, Command, CommandFactory, FromArgMatches, Parser, Subcommand};
 
 /// Denoising diffusion GANs: train one, and sample from it.
 ///
@@ -33,6 +35,8 @@ enum Verb {
     Train(Box<train::TrainArgs>),
     Sample(sample::SampleArgs),
     Verify(verify::VerifyArgs),
+    Completions(manual::CompletionsArgs),
+    Man(manual::ManArgs),
 }
 
 /// Parses the command line and does what it says. Errors of usage end the program with code 2.
@@ -47,21 +51,33 @@ pub fn run() -> anyhow::Result<ExitCode> {
         Verb::Train(args) => train::run(&args),
         Verb::Sample(args) => sample::run(&args),
         Verb::Verify(args) => verify::run(&args),
+        Verb::Completions(args) => manual::completions(&args, command()),
+        Verb::Man(args) => manual::man(&args, command()),
     })
 }
 
-/// The command line. Every `--long-flag` may also be written with underscores, as published; of a flag given twice the
-/// last counts.
-fn command() -> clap::Command {
-    fn with_underscores(command: clap::Command) -> clap::Command {
-        command
-            .mut_args(|arg| {
-                // An argument's id is the name of its field, which has the underscores.
-                let id = arg.get_id().clone();
-                let differs = arg.get_long().is_some_and(|long| long != id.as_str());
-                if differs { arg.alias(clap::builder::Str::from(id)) } else { arg }
-            })
-            .mut_subcommands(with_underscores)
+/// Writes to stdout; a reader that has seen enough, like `head`, is no error.
+fn print(text: &str) -> io::Result<()> {
+    match io::stdout().write_all(text.as_bytes()) {
+        Err(e) if e.kind() == io::ErrorKind::BrokenPipe => Ok(()),
+        result => result,
     }
-    with_underscores(Cli::command().args_override_self(true))
+}
+
+/// The command line. Every `--long-flag` may also be written with underscores, as published; of a flag given twice the
+/// last counts, and of one with many values, all do. `-h` leaves out what is rarely set.
+fn command() -> Command {
+    fn refine(command: Command) -> Command {
+        command.mut_args(refine_arg).mut_subcommands(refine)
+    }
+    fn refine_arg(mut arg: Arg) -> Arg {
+        const RARE: [&str; 5] = ["Diffusion", "Generator", "Discriminator", "Output", train::PUBLISHED];
+        if let Some(long) = arg.get_long().filter(|long| long.contains('-')) {
+            let underscored = long.replace('-', "_");
+            arg = arg.alias(underscored);
+        }
+        let rare = arg.get_help_heading().is_some_and(|heading| RARE.contains(&heading));
+        if rare { arg.hide_short_help(true) } else { arg }
+    }
+    refine(Cli::command().args_override_self(true))
 }

@@ -41,6 +41,11 @@ impl Footprint {
         Ok(Footprint { generator, discriminator, bytes })
     }
 
+    /// `bytes` for people to read.
+    pub fn memory(&self) -> String {
+        gib(self.bytes)
+    }
+
     /// Errors: a training for which this machine has not the memory; says what would make it smaller.
     pub fn check(&self, config: &TrainConfig) -> Result<()> {
         let Some(total) = machine_memory() else { return Ok(()) };
@@ -66,7 +71,7 @@ impl std::fmt::Display for Footprint {
             "generator {:.2} million parameters, discriminator {:.2} million; about {} of memory",
             self.generator as f64 / 1e6,
             self.discriminator as f64 / 1e6,
-            gib(self.bytes),
+            self.memory(),
         )
     }
 }

@@ -23,7 +23,7 @@ pub use inputs::{HalfInputs, StepInputs};
 pub use layers::Layer;
 pub use memory::{Footprint, machine_memory};
 pub use optimizer::{Gradients, Optimizer};
-pub use presets::{PRESETS, preset, published_defaults};
+pub use presets::{PRESETS, preset, preset_for, published_defaults};
 pub use resume::Earlier;
 pub use run::{Ending, Finished, RunOptions, run};
 pub use run_dir::{RunDir, published_folder};

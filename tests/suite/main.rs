@@ -7,6 +7,7 @@ mod cuda;
 mod data;
 mod discriminator;
 mod fixtures;
+mod flags;
 mod generator;
 mod gradients;
 mod loader;

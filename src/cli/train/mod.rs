@@ -1,9 +1,12 @@
 //! `ddgan train`.
 
+mod config;
 mod options;
+mod published;
+mod switches;
 
 use std::io::Write;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
@@ -15,7 +18,8 @@ use signal_hook::consts::{SIGINT, SIGTERM};
 use signal_hook::flag;
 
 use crate::train::{self, Earlier, Ending, Finished, PRESETS, RunOptions};
-use options::ConfigOptions;
+use config::ConfigArgs;
+pub use published::HEADING as PUBLISHED;
 
 /// `--resume` without a run.
 const LATEST: &str = "latest";
@@ -25,10 +29,10 @@ const LATEST: &str = "latest";
 /// Without a preset it learns to draw digits, on data that the program draws itself. The run's folder gets the
 /// configuration (config.toml), statistics (stats.jsonl), grids of pictures, checkpoints, and in the end samples.png.
 #[derive(Args)]
-#[command(after_help = after_help())]
+#[command(after_help = presets_help(), after_long_help = long_help())]
 pub struct TrainArgs {
     /// The configuration to start from [default: digits]
-    #[arg(value_parser = PRESETS.map(|(name, _)| name))]
+    #[arg(value_parser = PRESETS.map(|(name, _)| name), hide_possible_values = true)]
     preset: Option<String>,
     /// The run's folder, empty or not there yet [default: the next free runs/NNNNN-PRESET]
     #[arg(long, value_name = "DIR")]
@@ -43,25 +47,47 @@ pub struct TrainArgs {
     /// End after this many minutes
     #[arg(long, value_name = "M", value_parser = minutes)]
     max_minutes: Option<Duration>,
+    /// Print the configuration as TOML, for --config, and stop
+    #[arg(long, short = 'n')]
+    dry_run: bool,
     #[command(flatten)]
-    config: ConfigOptions,
+    config: ConfigArgs,
 }
 
-fn after_help() -> String {
+fn presets_help() -> String {
     let presets: Vec<String> = PRESETS.iter().map(|(name, line)| format!("  {name:<12}{line}")).collect();
-    format!("Presets:\n{}\n\nEvery flag may also be written with underscores: --lr_g is --lr-g.", presets.join("\n"))
+    format!("Presets:\n{}", presets.join("\n"))
+}
+
+fn long_help() -> String {
+    format!(
+        "{}\n\n\
+         Of what sets the same key, the last counts: preset, --config, --set, flags. A flag may also be written with \
+         underscores, as published: --lr_g is --lr-g.\n\n\
+         The published program's commands work as they are. Without a preset, --dataset starts from its defaults:\n  \
+         ddgan train --dataset cifar10 --exp mine --num_timesteps 4 --ch_mult 1 2 2 2 --use_ema",
+        presets_help()
+    )
 }
 
 pub fn run(args: &TrainArgs) -> anyhow::Result<ExitCode> {
-    let resume = args.earlier()?;
-    let preset = args.preset.as_deref().unwrap_or(PRESETS[0].0);
-    let mut config = match &resume {
-        Some(earlier) => earlier.config().clone(),
-        None => train::preset(preset)?,
-    };
-    args.config.apply(&mut config);
-    let name = if resume.is_some() { config.dataset.clone() } else { preset.to_string() };
-    let (outdir, max_steps, max_time) = (args.outdir.clone(), args.max_steps, args.max_minutes);
+    let mut start = args.config.start(args.preset.as_deref())?;
+    let outdir = args.outdir.clone().or(start.exp_folder.take());
+    let resume = args.earlier(outdir.as_deref())?;
+    if let Some(earlier) = &resume {
+        start.resume(earlier.config());
+    }
+    let (config, origin) = args.config.finish(&start)?;
+    if args.dry_run {
+        let folder = match (outdir, resume) {
+            (Some(folder), _) => folder.display().to_string(),
+            (None, Some(_)) => "that of the run".into(),
+            (None, None) => format!("the next free runs/NNNNN-{}", start.name),
+        };
+        super::print(&config::describe(&config, &origin, &folder)?)?;
+        return Ok(ExitCode::SUCCESS);
+    }
+    let (name, max_steps, max_time) = (start.name, args.max_steps, args.max_minutes);
     let stop = stop_on_signals()?;
     let finished = train::run(&config, &RunOptions { outdir, name, resume, max_steps, max_time, stop })?;
     println!("{}", farewell(&finished, config.num_epoch));
@@ -69,7 +95,8 @@ pub fn run(args: &TrainArgs) -> anyhow::Result<ExitCode> {
 }
 
 impl TrainArgs {
-    fn earlier(&self) -> anyhow::Result<Option<Earlier>> {
+    /// The run to continue; `outdir` is the folder that is asked for.
+    fn earlier(&self, outdir: Option<&Path>) -> anyhow::Result<Option<Earlier>> {
         let Some(run) = &self.resume else { return Ok(None) };
         if run.as_os_str() != LATEST {
             if !run.exists() && PRESETS.iter().any(|(name, _)| run.as_os_str() == *name) {
@@ -80,7 +107,7 @@ impl TrainArgs {
             }
             return Ok(Some(Earlier::at(run)?));
         }
-        Ok(Some(match &self.outdir {
+        Ok(Some(match outdir {
             Some(folder) => Earlier::at(folder)?,
             None => Earlier::latest(self.preset.as_deref())?,
         }))

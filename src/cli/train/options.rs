@@ -1,20 +1,20 @@
-//! The keys of a training's configuration as flags.
+//! The keys of a training's configuration as flags with a value.
 
 use std::path::PathBuf;
 
 use clap::Args;
 use serde::de::DeserializeOwned;
 
+use crate::data::NAMES;
 use crate::models::discriminator::DiscriminatorSize;
 use crate::models::ncsnpp::{Combine, EmbeddingType, ProgressiveInput, ProgressiveOutput, ResBlockType};
 use crate::train::TrainConfig;
 
 /// What is given replaces the preset's value.
 #[derive(Args)]
-pub struct ConfigOptions {
-    /// The data set: digits, mnist or stackmnist
-    #[arg(long, help_heading = "Data", value_name = "NAME")]
-    dataset: Option<String>,
+pub struct Options {
+    #[arg(long, help_heading = "Data", value_name = "NAME", help = dataset_help())]
+    pub dataset: Option<String>,
     /// Where to look for data, before $DDGAN_DATA and ./data
     #[arg(long, help_heading = "Data", value_name = "DIR")]
     data_dir: Option<PathBuf>,
@@ -30,7 +30,7 @@ pub struct ConfigOptions {
     seed: Option<u64>,
     /// Pictures a step
     #[arg(long, help_heading = "Training", value_name = "N")]
-    batch_size: Option<usize>,
+    pub batch_size: Option<usize>,
     /// Passes over the data; the learning rates decay over them
     #[arg(long, help_heading = "Training", value_name = "N")]
     num_epoch: Option<u64>,
@@ -40,9 +40,6 @@ pub struct ConfigOptions {
     /// Learning rate of the discriminator
     #[arg(long, help_heading = "Training", value_name = "X")]
     lr_d: Option<f64>,
-    /// Keep the learning rates as they are
-    #[arg(long, help_heading = "Training")]
-    no_lr_decay: bool,
     /// Adam's decay of the first moment
     #[arg(long, help_heading = "Training", value_name = "X")]
     beta1: Option<f64>,
@@ -55,12 +52,6 @@ pub struct ConfigOptions {
     /// Compute R1 every N-th step
     #[arg(long, help_heading = "Training", value_name = "N")]
     lazy_reg: Option<u64>,
-    /// Average the generator's parameters for samples
-    #[arg(long, help_heading = "Training", overrides_with = "no_ema")]
-    use_ema: bool,
-    /// Sample from the parameters as they are
-    #[arg(long, help_heading = "Training", overrides_with = "use_ema")]
-    no_ema: bool,
     /// What the average keeps of itself at each step
     #[arg(long, help_heading = "Training", value_name = "X")]
     ema_decay: Option<f64>,
@@ -74,9 +65,6 @@ pub struct ConfigOptions {
     /// Noise at the end of the schedule
     #[arg(long, help_heading = "Diffusion", value_name = "X")]
     beta_max: Option<f64>,
-    /// The geometric schedule in place of the variance-preserving one
-    #[arg(long, help_heading = "Diffusion")]
-    use_geometric: bool,
 
     /// Base width
     #[arg(long, help_heading = "Generator", value_name = "N")]
@@ -120,24 +108,6 @@ pub struct ConfigOptions {
     /// The kernel that resizing smooths with
     #[arg(long, help_heading = "Generator", value_name = "X", num_args = 1..)]
     fir_kernel: Option<Vec<f64>>,
-    /// Resize without smoothing
-    #[arg(long, help_heading = "Generator")]
-    no_fir: bool,
-    /// Do not divide sums of a block and its shortcut by sqrt 2
-    #[arg(long, help_heading = "Generator")]
-    no_skip_rescale: bool,
-    /// Resize between blocks without a convolution
-    #[arg(long, help_heading = "Generator")]
-    no_resamp_with_conv: bool,
-    /// Do not tell the generator the time
-    #[arg(long, help_heading = "Generator")]
-    unconditional: bool,
-    /// Take inputs to be in [0, 1]
-    #[arg(long, help_heading = "Generator")]
-    not_centered: bool,
-    /// Leave the output unbounded
-    #[arg(long, help_heading = "Generator")]
-    not_use_tanh: bool,
     /// Probability of dropping a feature inside a residual block
     #[arg(long, help_heading = "Generator", value_name = "X")]
     dropout: Option<f64>,
@@ -179,7 +149,7 @@ macro_rules! set {
     };
 }
 
-impl ConfigOptions {
+impl Options {
     /// Writes what was given over the values of a preset.
     pub fn apply(&self, config: &mut TrainConfig) {
         set!(self => config; dataset, seed, batch_size, num_epoch, lr_g, lr_d, beta1, beta2, r1_gamma, lazy_reg,
@@ -195,17 +165,11 @@ impl ConfigOptions {
         if self.data_dir.is_some() {
             config.data_dir = self.data_dir.clone();
         }
-        config.no_lr_decay |= self.no_lr_decay;
-        config.use_ema = self.use_ema || config.use_ema && !self.no_ema;
-        config.schedule.use_geometric |= self.use_geometric;
-        let generator = &mut config.generator;
-        generator.fir &= !self.no_fir;
-        generator.skip_rescale &= !self.no_skip_rescale;
-        generator.resamp_with_conv &= !self.no_resamp_with_conv;
-        generator.conditional &= !self.unconditional;
-        generator.centered &= !self.not_centered;
-        generator.not_use_tanh |= self.not_use_tanh;
     }
+}
+
+fn dataset_help() -> String {
+    format!("The data set: {}. Without a preset, the published program's defaults for it", NAMES.join(", "))
 }
 
 /// Parses a value that is one of a few names, with the error that lists them.
