@@ -3,31 +3,87 @@
 use crate::error::{IoContext, Result};
 use std::ffi::OsString;
 use std::fs::{self, File};
-use std::io::{self, BufWriter, Write};
+use std::io::{self, BufWriter, Seek, SeekFrom, Write};
 use std::path::{Path, PathBuf};
 
 /// Writes a file so that `path` always holds the old content or the whole new one, also when the program is killed
-/// or the machine loses power in between: fills `.NAME.tmp` beside it, flushes it to the disk, renames it.
+/// or the machine loses power in between: an [`AtomicFile`] with the content that `fill` gives it.
 ///
-/// The writer can also seek. The temporary name is fixed, so that what a killed program left behind is overwritten
-/// by the next write and never piles up; hence one writer for a path at a time.
+/// Errors: whatever `fill` or the disk reports, with the path; nothing is left behind then.
+pub fn write_atomic(path: impl AsRef<Path>, fill: impl FnOnce(&mut AtomicFile) -> io::Result<()>) -> Result<()> {
+    let mut file = AtomicFile::create(path)?;
+    fill(&mut file).at(&file.path, "write")?;
+    file.commit()
+}
+
+/// A file that takes its name, whole, when it is committed: until then it is `.NAME.tmp` beside it. Dropped before, it
+/// leaves nothing.
 ///
-/// Errors: whatever `fill` or the disk reports, with the path; the temporary file is removed then.
-pub fn write_atomic(path: impl AsRef<Path>, fill: impl FnOnce(&mut BufWriter<File>) -> io::Result<()>) -> Result<()> {
-    let path = path.as_ref();
-    let temporary = temporary_beside(path).at(path, "write")?;
-    let written = (|| {
-        let mut writer = BufWriter::with_capacity(1 << 16, File::create(&temporary)?);
-        fill(&mut writer)?;
-        writer.flush()?;
-        writer.get_ref().sync_all()?;
-        fs::rename(&temporary, path)
-    })();
-    if written.is_err() {
-        let _ = fs::remove_file(&temporary);
+/// The temporary name is fixed, so that what a killed program left behind is overwritten by the next write and never
+/// piles up; hence one writer for a path at a time.
+pub struct AtomicFile {
+    path: PathBuf,
+    temporary: PathBuf,
+    /// `None` once the file has its name.
+    writer: Option<BufWriter<File>>,
+}
+
+impl AtomicFile {
+    /// Errors: a path that names no file, a folder that is not there or cannot be written.
+    pub fn create(path: impl AsRef<Path>) -> Result<AtomicFile> {
+        let path = path.as_ref().to_path_buf();
+        let temporary = temporary_beside(&path).at(&path, "write")?;
+        let writer = Some(BufWriter::with_capacity(1 << 16, File::create(&temporary).at(&path, "write")?));
+        Ok(AtomicFile { path, temporary, writer })
     }
-    written.at(path, "write")?;
-    sync_parent(path).at(path, "write")
+
+    /// Gives the file its name once it is safe on the disk.
+    ///
+    /// Errors: whatever the disk reports; what was there under the name stays.
+    pub fn commit(mut self) -> Result<()> {
+        let path = self.path.clone();
+        self.writer().flush().and_then(|()| self.writer().get_ref().sync_all()).at(&path, "write")?;
+        self.rename()?;
+        sync_parent(&path).at(&path, "write")
+    }
+
+    /// Gives the file its name without waiting for the disk, for what can be made again: a program that is killed
+    /// leaves it whole or not at all, a machine that loses power may not.
+    ///
+    /// Errors: as of [`AtomicFile::commit`].
+    pub fn rename(mut self) -> Result<()> {
+        self.writer().flush().and_then(|()| fs::rename(&self.temporary, &self.path)).at(&self.path, "write")?;
+        self.writer = None;
+        Ok(())
+    }
+
+    fn writer(&mut self) -> &mut BufWriter<File> {
+        self.writer.as_mut().expect("there until the file has its name")
+    }
+}
+
+impl Write for AtomicFile {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        self.writer().write(bytes)
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        self.writer().flush()
+    }
+}
+
+impl Seek for AtomicFile {
+    fn seek(&mut self, to: SeekFrom) -> io::Result<u64> {
+        self.writer().seek(to)
+    }
+}
+
+impl Drop for AtomicFile {
+    fn drop(&mut self) {
+        if self.writer.take().is_some() {
+            let _ = fs::remove_file(&self.temporary);
+        }
+    }
 }
 
 /// Fills `out` from `offset` on without using the file's own position, so that threads can share the file.

@@ -33,7 +33,7 @@ struct GlobalOptions {
 #[derive(Subcommand)]
 enum Verb {
     Train(Box<train::TrainArgs>),
-    Sample(sample::SampleArgs),
+    Sample(Box<sample::SampleArgs>),
     Verify(verify::VerifyArgs),
     Completions(manual::CompletionsArgs),
     Man(manual::ManArgs),

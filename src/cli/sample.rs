@@ -1,107 +1,258 @@
 //! `ddgan sample`.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::time::Instant;
 
-use clap::{Args, ValueEnum};
+use anyhow::{bail, ensure};
+use clap::Args;
 
 use crate::data::ImageShape;
-use crate::sample::{self, Pictures, Source};
+use crate::sample::grid::near_square;
+use crate::sample::{self, Draw, Output, Pictures, Plan, SampleId, Sampler, SeedList, Source, Timing, Which};
 use crate::tensor::{DType, Device};
+use crate::train::published_folder;
 
 /// Draw pictures with a trained generator.
 ///
-/// Picture number i of a seed is always the same, whatever the batch size and the number of threads.
+/// A picture follows from its seed and its number alone: it is the same whatever the batch size and the number of
+/// threads.
 #[derive(Args)]
 pub struct SampleArgs {
-    /// A run's folder (its newest checkpoint is used) or a checkpoint file
-    #[arg(value_name = "RUN")]
-    source: PathBuf,
-    /// How many pictures
-    #[arg(long, default_value_t = 64, value_name = "N", value_parser = clap::value_parser!(u64).range(1..))]
-    count: u64,
-    /// How many at once
-    #[arg(long, default_value_t = 16, value_name = "N", value_parser = clap::value_parser!(u64).range(1..))]
-    batch: u64,
-    /// Decides all noise
-    #[arg(long, default_value_t = 0, value_name = "N")]
-    seed: u64,
-    /// Where to write: a file, or for `png` a folder [default: sample-SEED in the run's folder]
-    #[arg(long, value_name = "PATH")]
-    out: Option<PathBuf>,
-    /// What to write
-    #[arg(long, value_enum, default_value_t)]
-    format: Format,
+    /// A run's folder, or a checkpoint file
+    #[arg(value_name = "RUN", required_unless_present = "exp", conflicts_with = "exp")]
+    source: Option<PathBuf>,
+    /// The run in saved_info/dd_gan/DATASET/NAME, where the published commands put it
+    #[arg(long, value_name = "NAME", requires = "dataset")]
+    exp: Option<String>,
+    /// The data set in that folder's name
+    #[arg(long, value_name = "DATASET", requires = "exp")]
+    dataset: Option<String>,
+    /// The checkpoint after N steps [default: the newest]
+    #[arg(long, value_name = "N")]
+    step: Option<u64>,
+    /// The newest checkpoint after N whole epochs
+    #[arg(long, value_name = "N", conflicts_with = "step")]
+    epoch_id: Option<u64>,
     /// Use the parameters as they are, not their moving average
     #[arg(long)]
     raw: bool,
+
+    /// How many pictures [default: 64; 8 where each makes a row]
+    #[arg(long, help_heading = "Pictures", value_name = "N", value_parser = at_least_1())]
+    count: Option<u64>,
+    /// Decides all noise: pictures number 0, 1, 2, ... of this seed
+    #[arg(long, help_heading = "Pictures", default_value_t = 0, value_name = "N")]
+    seed: u64,
+    /// Picture number 0 of each of these seeds, such as 1,2,5-10
+    #[arg(long, help_heading = "Pictures", value_name = "LIST", conflicts_with_all = ["seed", "count"])]
+    seeds: Option<SeedList>,
+    /// The way from each of these seeds to the next, a row each
+    #[arg(long, help_heading = "Pictures", value_name = "LIST", conflicts_with_all = ["seed", "seeds", "count"])]
+    interpolate: Option<SeedList>,
+    /// Pictures on such a way, both ends among them
+    #[arg(long, help_heading = "Pictures", default_value_t = 8, value_name = "N", requires = "interpolate",
+          value_parser = clap::value_parser!(u64).range(2..))]
+    frames: u64,
+    /// Each picture N times, a row each: from one fixed x_t on with another latent z
+    #[arg(long, help_heading = "Pictures", value_name = "N", value_parser = at_least_1(), conflicts_with = "interpolate")]
+    z_variants: Option<u64>,
+    /// The t of that x_t, from 1 to the number of steps
+    #[arg(long, help_heading = "Pictures", default_value_t = 1, value_name = "T", requires = "z_variants")]
+    fixed_t: usize,
+    /// How many pictures at once
+    #[arg(long, help_heading = "Pictures", default_value_t = 16, value_name = "N", aliases = ["batch-size", "batch_size"],
+          value_parser = clap::value_parser!(u32).range(1..=65536))]
+    batch: u32,
+
+    /// Where to write, more than once if wanted: NAME.png for a grid, NAME.npz for an array `samples` (numpy, uint8
+    /// [N, H, W, C]), any other name for a folder with a PNG a picture [default: a grid in the run's folder]
+    #[arg(long, help_heading = "Output", value_name = "PATH")]
+    out: Vec<PathBuf>,
+    /// Where to write how the pictures come out of noise: two rows a picture, x_T to x_0 and below each x_t the x_0
+    /// that was predicted from it
+    #[arg(long, help_heading = "Output", value_name = "PATH")]
+    trajectory: Option<PathBuf>,
+    /// Columns of the grid [default: as many as rows]
+    #[arg(long, help_heading = "Output", value_name = "N", value_parser = at_least_1())]
+    columns: Option<u64>,
+    /// Rows of the grid
+    #[arg(long, help_heading = "Output", value_name = "N", value_parser = at_least_1(), conflicts_with = "columns")]
+    rows: Option<u64>,
+    /// Replace files that are there
+    #[arg(long, help_heading = "Output")]
+    overwrite: bool,
 }
 
-#[derive(Clone, Copy, Default, ValueEnum)]
-enum Format {
-    /// One PNG with all pictures
-    #[default]
-    Grid,
-    /// One PNG a picture, 000000.png and so on
-    Png,
-    /// One array for numpy: `samples`, uint8 [N, H, W, C]
-    Npz,
+fn at_least_1() -> clap::builder::RangedU64ValueParser {
+    clap::value_parser!(u64).range(1..)
 }
+
+/// More pictures in one go are taken for a slip.
+const MOST: u64 = 100_000_000;
 
 pub fn run(args: &SampleArgs) -> anyhow::Result<ExitCode> {
     const DTYPE: DType = DType::F32;
-    let device = Device::Cpu;
-    let Source { generator, process, path, step, averaged } = Source::open(&args.source, args.raw, DTYPE, &device)?;
-    let parameters = if averaged { "averaged" } else { "raw" };
-    eprintln!(
-        "{}: {parameters} parameters after {step} steps, {} steps a picture",
-        path.display(),
-        process.num_timesteps()
-    );
-    let out = args.out();
+    let run = args.run();
+    let Source { generator, process, path, step, averaged } =
+        Source::open(&run, args.which(), args.raw, DTYPE, &Device::Cpu)?;
+    let (parameters, steps) = (if averaged { "averaged" } else { "raw" }, process.num_timesteps());
+    eprintln!("{}: {parameters} parameters after {step} steps, {steps} steps a picture", path.display());
 
     let config = generator.config();
     let (height, width, channels) = (config.image_size, config.image_size, config.num_channels);
     let shape = ImageShape { height, width, channels };
-    let mut pictures = Pictures::new(shape);
-    let started = Instant::now();
-    for first in (0..args.count).step_by(args.batch as usize) {
-        let samples = first..args.count.min(first.saturating_add(args.batch));
+    let Selection { count, columns, draws } = args.selection(steps)?;
+    let mut files = Files::open(args, &path, &Plan { shape, count, columns, overwrite: args.overwrite }, steps)?;
+
+    let sampler = Sampler { generator: &generator, process: &process, dtype: DTYPE, device: Device::Cpu };
+    let (mut timing, started, mut done) = (Timing::default(), Instant::now(), 0);
+    let mut draws = draws.peekable();
+    while draws.peek().is_some() {
+        let (numbers, batch): (Vec<u64>, Vec<Draw>) = draws.by_ref().take(args.batch as usize).unzip();
         let before = Instant::now();
-        let images = sample::draw(&generator, &process, args.seed, samples.clone(), DTYPE, &device)?;
-        let (n, done, all) = (samples.end - samples.start, samples.end, args.count);
-        eprintln!("{n} pictures in {:.3} s ({done} of {all})", before.elapsed().as_secs_f64());
+        let mut ways = Pictures::new(shape);
+        let images = match files.trajectory {
+            Some(_) => sample::trajectory(&sampler, &batch, &mut ways)?,
+            None => sampler.draw(&batch)?,
+        };
+        let seconds = before.elapsed().as_secs_f64();
+        timing.add(batch.len(), seconds);
+        done += batch.len();
+        eprintln!("{} pictures in {seconds:.3} s ({done} of {count})", batch.len());
+        let mut pictures = Pictures::new(shape);
         pictures.push(&images.to_f32());
-        if matches!(args.format, Format::Png) {
-            pictures.save_each(&out, first as usize)?;
-            pictures = Pictures::new(shape);
-        }
+        files.push(&pictures, &numbers, &ways)?;
     }
-    let seconds = started.elapsed().as_secs_f64();
-    match args.format {
-        Format::Grid => pictures.save_grid(&out, None)?,
-        Format::Npz => pictures.save_npz(&out)?,
-        Format::Png => {}
-    }
-    let rate = args.count as f64 / seconds;
-    println!("{} pictures in {seconds:.2} s, {rate:.2} images/s: {}", args.count, out.display());
+    println!("{count} pictures in {:.2} s; {timing}", started.elapsed().as_secs_f64());
+    files.finish()?;
     Ok(ExitCode::SUCCESS)
 }
 
-impl SampleArgs {
-    /// Where to write: what `--out` names; what it leaves open is in the run's folder or beside the checkpoint file.
-    fn out(&self) -> PathBuf {
-        let name = match self.format {
-            Format::Grid => format!("sample-{}.png", self.seed),
-            Format::Png => format!("sample-{}", self.seed),
-            Format::Npz => format!("sample-{}.npz", self.seed),
+/// Everything that is written.
+struct Files {
+    pictures: Vec<Output>,
+    trajectory: Option<Output>,
+}
+
+impl Files {
+    fn open(args: &SampleArgs, checkpoint: &Path, plan: &Plan, steps: usize) -> anyhow::Result<Files> {
+        let mut out = args.out.clone();
+        if out.is_empty() && args.trajectory.is_none() {
+            out.push(args.default_out(checkpoint));
+        }
+        let all: Vec<&PathBuf> = out.iter().chain(&args.trajectory).collect();
+        if let Some(twice) = (1..all.len()).find(|&i| all[..i].contains(&all[i])) {
+            bail!("{} would be written twice", all[twice].display());
+        }
+        let open_trajectory = |path: &PathBuf| {
+            let count = plan.count.saturating_mul(sample::trajectory_len(steps) as u64);
+            Output::open(path, &Plan { count, columns: steps + 1, ..*plan })
         };
-        match &self.out {
-            Some(folder) if folder.is_dir() && !matches!(self.format, Format::Png) => folder.join(name),
-            Some(path) => path.clone(),
-            None if self.source.is_dir() => self.source.join(name),
-            None => self.source.with_file_name(name),
+        Ok(Files {
+            pictures: out.iter().map(|path| Output::open(path, plan)).collect::<Result<_, _>>()?,
+            trajectory: args.trajectory.as_ref().map(open_trajectory).transpose()?,
+        })
+    }
+
+    fn push(&mut self, pictures: &Pictures, numbers: &[u64], ways: &Pictures) -> anyhow::Result<()> {
+        for output in &mut self.pictures {
+            output.push(pictures, numbers)?;
+        }
+        match &mut self.trajectory {
+            Some(output) => Ok(output.push_next(ways)?),
+            None => Ok(()),
         }
     }
+
+    fn finish(self) -> anyhow::Result<()> {
+        for output in self.pictures.into_iter().chain(self.trajectory) {
+            println!("{}", output.finish()?.display());
+        }
+        Ok(())
+    }
+}
+
+/// What is drawn: numbers and draws, how many, and the columns of their grid.
+struct Selection {
+    count: u64,
+    columns: usize,
+    draws: Box<dyn Iterator<Item = (u64, Draw)>>,
+}
+
+impl SampleArgs {
+    fn run(&self) -> PathBuf {
+        match (&self.source, &self.dataset, &self.exp) {
+            (None, Some(dataset), Some(exp)) => published_folder(dataset, exp),
+            (source, ..) => source.clone().expect("clap requires one of the two"),
+        }
+    }
+
+    fn which(&self) -> Which {
+        match (self.step, self.epoch_id) {
+            (Some(step), _) => Which::Step(step),
+            (None, Some(epoch)) => Which::Epoch(epoch),
+            (None, None) => Which::Newest,
+        }
+    }
+
+    /// For a process of `steps` steps.
+    fn selection(&self, steps: usize) -> anyhow::Result<Selection> {
+        let t = self.fixed_t;
+        ensure!((1..=steps).contains(&t), "--fixed-t is {t}, expected 1 to {steps}, the number of denoising steps");
+        let many_rows = self.z_variants.is_some() || self.trajectory.is_some() && self.out.is_empty();
+        let ids = self.seeds.as_ref().map_or(self.count.unwrap_or(if many_rows { 8 } else { 64 }), SeedList::count);
+        let (count, row) = match (&self.interpolate, self.z_variants) {
+            (Some(seeds), _) => {
+                ensure!(seeds.count() > 1, "--interpolate {seeds} has one seed; it takes two or more, such as 1,2");
+                ((seeds.count() - 1).saturating_mul(self.frames), Some(self.frames))
+            }
+            (None, Some(variants)) => (ids.saturating_mul(variants), Some(variants)),
+            (None, None) => (ids, None),
+        };
+        ensure!(count <= MOST, "that would be {count} pictures; at most {MOST} are drawn in one go");
+
+        let seed = self.seed;
+        let ids: Box<dyn Iterator<Item = (u64, SampleId)>> = match &self.seeds {
+            Some(seeds) => Box::new(seeds.iter().map(|seed| (seed, SampleId { seed, index: 0 }))),
+            None => Box::new((0..ids).map(move |index| (index, SampleId { seed, index }))),
+        };
+        let draws: Box<dyn Iterator<Item = (u64, Draw)>> = match (&self.interpolate, self.z_variants) {
+            (Some(seeds), _) => Box::new((0..).zip(ways(seeds, self.frames))),
+            (None, Some(variants)) => {
+                let of = move |(_, id)| (0..variants).map(move |variant| Draw::Variant { id, t, variant });
+                Box::new((0..).zip(ids.flat_map(of)))
+            }
+            (None, None) => Box::new(ids.map(|(number, id)| (number, Draw::Plain(id)))),
+        };
+        let columns = match (self.columns, self.rows, row) {
+            (Some(columns), ..) => columns as usize,
+            (None, Some(rows), _) => count.div_ceil(rows) as usize,
+            (None, None, Some(row)) => row as usize,
+            (None, None, None) => near_square(count as usize),
+        };
+        Ok(Selection { count, columns, draws })
+    }
+
+    /// In the run's folder or beside the checkpoint file.
+    fn default_out(&self, checkpoint: &Path) -> PathBuf {
+        let checkpoint_name = checkpoint.file_stem().unwrap_or_default().to_string_lossy();
+        let what = match (&self.interpolate, &self.seeds) {
+            (Some(seeds), _) => format!("interpolate-{seeds}"),
+            (None, Some(seeds)) => format!("seeds-{seeds}"),
+            (None, None) => format!("seed-{}", self.seed),
+        };
+        let name = format!("sample-{checkpoint_name}-{what}.png");
+        let run = self.run();
+        if run.is_dir() { run.join(name) } else { run.with_file_name(name) }
+    }
+}
+
+/// `frames` draws from each seed to the next, both ends among them.
+fn ways(seeds: &SeedList, frames: u64) -> impl Iterator<Item = Draw> + use<> {
+    let id = |seed| SampleId { seed, index: 0 };
+    seeds.iter().zip(seeds.iter().skip(1)).flat_map(move |(from, to)| {
+        let weight = move |i| i as f64 / (frames - 1) as f64;
+        (0..frames).map(move |i| Draw::Between { ends: [id(from), id(to)], weight: weight(i) })
+    })
 }

@@ -1,16 +1,16 @@
-//! Pictures as bytes, and the files they are written to: a grid, one file each, or one array for other programs.
+//! Pictures as bytes, and laid out in a grid.
 
-use crate::data::ImageShape;
-use crate::error::{Error, IoContext, Result};
-use crate::fsutil::write_atomic;
-use npyz::WriterBuilder;
-use std::fs;
-use std::io::BufWriter;
 use std::path::Path;
-use zip::write::SimpleFileOptions;
+
+use super::png;
+use crate::data::ImageShape;
+use crate::error::{Error, Result};
+use crate::fsutil::write_atomic;
 
 /// Black pixels round every picture of a grid.
 const PADDING: usize = 2;
+/// The largest grid, in bytes: a gigabyte, some 18,000 x 18,000 pixels in colour.
+const LARGEST: usize = 1 << 30;
 
 /// Pictures of one shape as bytes, [N, H, W, C].
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -37,6 +37,16 @@ impl Pictures {
         self.pixels.extend(images.iter().map(|&x| unit_to_byte(x)));
     }
 
+    /// Adds pictures of the same shape.
+    pub fn append(&mut self, other: &Pictures) {
+        assert_eq!(self.shape, other.shape);
+        self.pixels.extend_from_slice(&other.pixels);
+    }
+
+    pub fn clear(&mut self) {
+        self.pixels.clear();
+    }
+
     pub fn shape(&self) -> ImageShape {
         self.shape
     }
@@ -54,29 +64,25 @@ impl Pictures {
         &self.pixels
     }
 
+    /// Each picture's bytes, [H, W, C].
+    pub fn iter(&self) -> std::slice::ChunksExact<'_, u8> {
+        self.pixels.chunks_exact(self.shape.len())
+    }
+
     /// Lays the pictures out row by row in `columns` columns, or in a near-square grid, with 2 black pixels between
     /// and about them.
     ///
-    /// Errors: 0 columns.
+    /// Errors: those of [`grid_shape`].
     pub fn grid(&self, columns: Option<usize>) -> Result<Picture> {
-        let n = self.len();
-        let columns = columns.unwrap_or_else(|| n.isqrt() + usize::from(n.isqrt().pow(2) < n));
-        if columns == 0 {
-            return Err(Error::config("a grid needs at least one picture and one column"));
-        }
-        let ImageShape { height, width, channels } = self.shape;
-        let columns = columns.min(n.max(1));
-        let shape = ImageShape {
-            height: n.div_ceil(columns) * (height + PADDING) + PADDING,
-            width: columns * (width + PADDING) + PADDING,
-            channels,
-        };
+        let columns = columns.unwrap_or_else(|| near_square(self.len()));
+        let shape = grid_shape(self.shape, self.len(), columns)?;
         let mut pixels = vec![0; shape.len()];
-        for (i, picture) in self.pixels.chunks_exact(self.shape.len()).enumerate() {
-            let (top, left) =
-                ((i / columns) * (height + PADDING) + PADDING, (i % columns) * (width + PADDING) + PADDING);
-            for (y, row) in picture.chunks_exact(width * channels).enumerate() {
-                let start = ((top + y) * shape.width + left) * channels;
+        let row_len = self.shape.width * self.shape.channels;
+        for (i, picture) in self.iter().enumerate() {
+            let top = (i / columns) * (self.shape.height + PADDING) + PADDING;
+            let left = (i % columns) * (self.shape.width + PADDING) + PADDING;
+            for (y, row) in picture.chunks_exact(row_len).enumerate() {
+                let start = ((top + y) * shape.width + left) * shape.channels;
                 pixels[start..start + row.len()].copy_from_slice(row);
             }
         }
@@ -88,39 +94,8 @@ impl Pictures {
     /// Errors: neither 1 nor 3 channels; the disk's.
     pub fn save_grid(&self, path: impl AsRef<Path>, columns: Option<usize>) -> Result<()> {
         let Picture { shape, pixels } = self.grid(columns)?;
-        save_png(path.as_ref(), shape, &pixels)
-    }
-
-    /// Writes each picture to `folder`, which is made if it is missing, as `000000.png`, `000001.png`, ...; the first
-    /// one gets number `first`.
-    ///
-    /// Errors: neither 1 nor 3 channels; the disk's.
-    pub fn save_each(&self, folder: impl AsRef<Path>, first: usize) -> Result<()> {
-        let folder = folder.as_ref();
-        fs::create_dir_all(folder).at(folder, "make the folder")?;
-        for (number, picture) in (first..).zip(self.pixels.chunks_exact(self.shape.len())) {
-            save_png(&folder.join(format!("{number:06}.png")), self.shape, picture)?;
-        }
-        Ok(())
-    }
-
-    /// Writes one array `samples`, uint8 [N, H, W, C], as numpy's `.npz`: `numpy.load(path)["samples"]`.
-    pub fn save_npz(&self, path: impl AsRef<Path>) -> Result<()> {
-        let ImageShape { height, width, channels } = self.shape;
-        let shape = [self.len(), height, width, channels].map(|n| n as u64);
-        write_atomic(path, |file| {
-            let mut zip = zip::ZipWriter::new(file);
-            // zip's plain records end at 4 GiB.
-            let options = SimpleFileOptions::default().large_file(self.pixels.len() > u32::MAX as usize / 2);
-            zip.start_file(npyz::npz::file_name_from_array_name("samples"), options)?;
-            // npyz writes number by number.
-            let array = BufWriter::with_capacity(1 << 16, &mut zip);
-            let mut array = npyz::WriteOptions::new().default_dtype().shape(&shape).writer(array).begin_nd()?;
-            array.extend(self.pixels.iter().copied())?;
-            array.finish()?;
-            zip.finish()?;
-            Ok(())
-        })
+        png::check(shape)?;
+        write_atomic(path, |file| png::encode(file, shape, &pixels))
     }
 }
 
@@ -131,22 +106,29 @@ pub struct Picture {
     pub pixels: Vec<u8>,
 }
 
-/// Writes bytes [H, W, C] as a grey (C = 1) or RGB (C = 3) PNG.
-fn save_png(path: &Path, shape: ImageShape, pixels: &[u8]) -> Result<()> {
-    let color = match shape.channels {
-        1 => png::ColorType::Grayscale,
-        3 => png::ColorType::Rgb,
-        n => return Err(Error::config(format!("pictures of {n} channels cannot be written as PNG; 1 and 3 can"))),
+/// The columns of a grid with about as many rows, never more.
+pub fn near_square(count: usize) -> usize {
+    count.isqrt() + usize::from(count.isqrt().pow(2) < count)
+}
+
+/// The shape of a grid of `count` pictures.
+///
+/// Errors: no pictures, no columns, more than a gigabyte.
+pub fn grid_shape(picture: ImageShape, count: usize, columns: usize) -> Result<ImageShape> {
+    if count == 0 || columns == 0 {
+        return Err(Error::config("a grid needs at least one picture and one column"));
+    }
+    let side = |pictures: usize, length: usize| pictures.checked_mul(length + PADDING)?.checked_add(PADDING);
+    let size = || {
+        let height = side(count.div_ceil(columns), picture.height)?;
+        let width = side(columns.min(count), picture.width)?;
+        let bytes = height.checked_mul(width)?.checked_mul(picture.channels)?;
+        (bytes <= LARGEST).then_some(ImageShape { height, width, channels: picture.channels })
     };
-    let (Ok(width), Ok(height)) = (u32::try_from(shape.width), u32::try_from(shape.height)) else {
-        return Err(Error::config("the picture is too large for PNG"));
-    };
-    write_atomic(path, |file| {
-        let mut encoder = png::Encoder::new(file, width, height);
-        encoder.set_color(color);
-        encoder.set_depth(png::BitDepth::Eight);
-        let mut writer = encoder.write_header()?;
-        writer.write_image_data(pixels)?;
-        Ok(writer.finish()?)
+    size().ok_or_else(|| {
+        Error::config(format!(
+            "a grid of {count} pictures of {}x{} is too large; write them to a folder or as .npz, or draw fewer",
+            picture.width, picture.height,
+        ))
     })
 }

@@ -1,9 +1,20 @@
 //! From noise to pictures, and from pictures to files.
 
 pub mod grid;
-mod posterior;
+mod noise;
+mod output;
+mod png;
+mod sampler;
+mod seeds;
 mod source;
+mod timing;
+mod trajectory;
 
 pub use grid::Pictures;
-pub use posterior::{Denoised, denoise, draw};
-pub use source::Source;
+pub use noise::{Draw, SampleId};
+pub use output::{Output, Plan};
+pub use sampler::{Denoised, Sampler, denoise, draw};
+pub use seeds::SeedList;
+pub use source::{Source, Which};
+pub use timing::Timing;
+pub use trajectory::{trajectory, trajectory_len};

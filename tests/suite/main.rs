@@ -17,6 +17,7 @@ mod picture_files;
 mod pictures;
 mod program;
 mod resume;
+mod sampling;
 mod schedule;
 mod training;
 mod structure;

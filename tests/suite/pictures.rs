@@ -2,8 +2,8 @@
 
 use ddgan::Error;
 use ddgan::data::ImageShape;
-use ddgan::sample::Pictures;
 use ddgan::sample::grid::unit_to_byte;
+use ddgan::sample::{Output, Pictures, Plan};
 use std::fs::{self, File};
 use std::io::BufReader;
 use std::path::Path;
@@ -74,32 +74,87 @@ fn columns_can_be_given() {
     assert!(matches!(pictures(0, GREY).grid(None), Err(Error::Config(_))));
 }
 
+const RGB: ImageShape = ImageShape { channels: 3, ..GREY };
+
+fn plan(count: u64, shape: ImageShape) -> Plan {
+    Plan { shape, count, columns: 2, overwrite: false }
+}
+
 #[test]
 fn colour_pictures_are_written_one_a_file() {
     let dir = tempfile::tempdir().unwrap();
     let folder = dir.path().join("made/here");
-    let rgb = ImageShape { channels: 3, ..GREY };
-    pictures(2, rgb).save_each(&folder, 41).unwrap();
+    let mut output = Output::open(&folder, &plan(3, RGB)).unwrap();
+    output.push(&pictures(2, RGB), &[41, 1_000_000]).unwrap();
+    output.push_next(&pictures(1, RGB)).unwrap();
+    assert_eq!(output.finish().unwrap(), folder);
     assert_eq!(read_png(&folder.join("000041.png")), (3, 2, 3, (1..=18).collect()));
-    assert_eq!(read_png(&folder.join("000042.png")), (3, 2, 3, (19..=36).collect()));
-    assert_eq!(fs::read_dir(&folder).unwrap().count(), 2);
-
-    let two = ImageShape { channels: 2, ..GREY };
-    assert!(matches!(pictures(1, two).save_grid(dir.path().join("x.png"), None), Err(Error::Config(_))));
+    assert_eq!(read_png(&folder.join("1000000.png")), (3, 2, 3, (19..=36).collect()));
+    assert_eq!(read_png(&folder.join("000002.png")), (3, 2, 3, (1..=18).collect()));
+    assert_eq!(fs::read_dir(&folder).unwrap().count(), 3);
 }
 
 #[test]
 fn an_npz_holds_the_bytes_as_one_array() {
     let dir = tempfile::tempdir().unwrap();
     let path = dir.path().join("samples.npz");
-    let rgb = ImageShape { channels: 3, ..GREY };
-    let pictures = pictures(5, rgb);
-    pictures.save_npz(&path).unwrap();
+    let mut output = Output::open(&path, &plan(5, RGB)).unwrap();
+    output.push_next(&pictures(3, RGB)).unwrap();
+    assert!(!path.exists(), "half an array has the file's name");
+    output.push_next(&pictures(2, RGB)).unwrap();
+    output.finish().unwrap();
     let mut archive = zip::ZipArchive::new(File::open(&path).unwrap()).unwrap();
     assert_eq!(archive.len(), 1);
     let array = npyz::NpyFile::new(archive.by_name("samples.npy").unwrap()).unwrap();
     assert_eq!(array.shape(), [5, 2, 3, 3]);
     assert_eq!(array.order(), npyz::Order::C);
     assert_eq!(array.dtype().descr(), "'|u1'");
-    assert_eq!(array.into_vec::<u8>().unwrap(), pictures.pixels());
+    let want: Vec<u8> = [pictures(3, RGB).pixels(), pictures(2, RGB).pixels()].concat();
+    assert_eq!(array.into_vec::<u8>().unwrap(), want);
+}
+
+#[test]
+fn an_output_that_is_dropped_leaves_nothing() {
+    let dir = tempfile::tempdir().unwrap();
+    for name in ["grid.png", "samples.npz"] {
+        let mut output = Output::open(&dir.path().join(name), &plan(2, GREY)).unwrap();
+        output.push_next(&pictures(1, GREY)).unwrap();
+    }
+    assert_eq!(fs::read_dir(dir.path()).unwrap().count(), 0);
+}
+
+#[test]
+fn what_is_there_is_replaced_only_when_asked() {
+    let dir = tempfile::tempdir().unwrap();
+    for name in ["grid.png", "samples.npz", "folder"] {
+        let path = dir.path().join(name);
+        let write = |overwrite| {
+            let mut output = Output::open(&path, &Plan { overwrite, ..plan(1, GREY) })?;
+            output.push_next(&pictures(1, GREY))?;
+            output.finish()
+        };
+        write(false).unwrap();
+        let refused = write(false).unwrap_err().to_string();
+        assert!(refused.contains(name) && refused.contains("--overwrite"), "{refused}");
+        write(true).unwrap();
+    }
+}
+
+#[test]
+fn what_cannot_be_written_is_told_before_the_first_picture() {
+    let dir = tempfile::tempdir().unwrap();
+    fs::write(dir.path().join("file"), "").unwrap();
+    let refuse = |name: &str, plan: Plan, word: &str| {
+        let error = Output::open(&dir.path().join(name), &plan).err().expect(name).to_string();
+        assert!(error.contains(word), "{name}: {error}");
+    };
+    refuse("file/grid.png", plan(1, GREY), "file/grid.png: cannot write");
+    refuse("file/folder", plan(1, GREY), "file/folder: cannot make");
+    refuse("none/samples.npz", plan(1, GREY), "none/samples.npz: cannot write");
+    let two = ImageShape { channels: 2, ..GREY };
+    refuse("grid.png", plan(1, two), "2 channels");
+    refuse("folder", plan(1, two), "2 channels");
+    refuse("grid.png", plan(100_000_000, RGB), "too large");
+    refuse("grid.png", plan(u64::MAX, RGB), "too large");
+    assert!(pictures(1, two).save_grid(dir.path().join("grid.png"), None).is_err());
 }
