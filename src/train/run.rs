@@ -50,7 +50,7 @@ pub enum Ending {
     Complete(PathBuf),
     /// A limit of the options. The grid of pictures at the end.
     Limit(PathBuf),
-    /// It was asked to stop.
+    /// It was asked to stop; what was left to write will be when it is resumed.
     Stopped,
 }
 
@@ -220,18 +220,20 @@ impl Run {
         self.save()?;
         self.saver.wait()?;
         let (steps, new_steps, folder) = (self.steps(), self.steps() - self.first, self.dir.path().to_path_buf());
-        let complete = steps >= self.all_steps;
-        if self.stopped() && !complete {
-            return Ok(Finished { folder, ending: Ending::Stopped, steps, new_steps });
-        }
-        if !self.interval.is_empty() && self.dir.last_stats().is_none_or(|(step, _)| step < steps) {
-            self.write_stats()?;
-        }
         let samples = self.dir.samples();
-        if new_steps > 0 || !samples.exists() {
-            self.write_grid(samples.clone())?;
+        if !self.stopped() {
+            if !self.interval.is_empty() && self.dir.last_stats().is_none_or(|(step, _)| step < steps) {
+                self.write_stats()?;
+            }
+            if new_steps > 0 || !samples.exists() {
+                self.write_grid(samples.clone())?;
+            }
         }
-        let ending = if complete { Ending::Complete(samples) } else { Ending::Limit(samples) };
+        let ending = match (self.stopped(), steps >= self.all_steps) {
+            (true, _) => Ending::Stopped,
+            (false, true) => Ending::Complete(samples),
+            (false, false) => Ending::Limit(samples),
+        };
         Ok(Finished { folder, ending, steps, new_steps })
     }
 
@@ -294,7 +296,7 @@ impl Run {
         Ok(())
     }
 
-    /// Pictures of the averaged generator from the same noise every time.
+    /// Pictures of the averaged generator from the same noise every time; none if the run is asked to stop meanwhile.
     fn write_grid(&mut self, path: PathBuf) -> Result<()> {
         let before = Instant::now();
         let generator = self.trainer.averaged_generator();
@@ -302,6 +304,9 @@ impl Run {
         let TrainConfig { grid_pictures, batch_size, seed, .. } = *self.trainer.config();
         let count = grid_pictures as u64;
         for first in (0..count).step_by(batch_size) {
+            if self.stopped() {
+                return Ok(());
+            }
             let samples = first..count.min(first + batch_size as u64);
             let images = sample::draw(generator, self.trainer.process(), seed, samples, DTYPE, &DEVICE)?;
             pictures.push(&images.to_f32());

@@ -5,10 +5,11 @@ use std::fs;
 use std::io::{BufRead, BufReader};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Output, Stdio};
+use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use ddgan::tensor::{DType, Device, Key, uniform};
-use ddgan::train::Stats;
+use ddgan::train::{Earlier, Ending, RunOptions, Stats};
 use tempfile::TempDir;
 
 use crate::program::{TINY, command, fail, stderr, succeed};
@@ -163,6 +164,24 @@ fn limits_leave_a_run_that_goes_on_as_if_there_were_none() {
     assert!(traces(&run) == before);
     let said = succeed(dir.path(), "train --resume run --num-epoch 10");
     assert!(said.contains("30 steps"), "{said}");
+}
+
+#[test]
+fn a_run_that_is_asked_to_stop_before_its_first_step_can_be_resumed() {
+    let dir = tempfile::tempdir().unwrap();
+    let folder = dir.path().join("run");
+    let mut config = ddgan::train::preset("digits").unwrap();
+    (config.batch_size, config.generator.num_channels_dae, config.grid_pictures) = (2, 8, 4);
+    let options = RunOptions { outdir: Some(folder.clone()), ..Default::default() };
+    options.stop.store(true, Ordering::Relaxed);
+    let finished = ddgan::train::run(&config, &options).unwrap();
+    assert_eq!((finished.ending, finished.steps), (Ending::Stopped, 0));
+    assert_eq!(steps_saved(&folder), ["step-000000.safetensors"]);
+
+    let resume = Some(Earlier::at(&folder).unwrap());
+    let options = RunOptions { resume, max_steps: Some(1), ..Default::default() };
+    let finished = ddgan::train::run(&config, &options).unwrap();
+    assert_eq!((finished.ending, finished.new_steps), (Ending::Limit(folder.join("samples.png")), 1));
 }
 
 #[test]

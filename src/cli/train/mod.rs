@@ -37,8 +37,8 @@ pub struct TrainArgs {
     /// The run's folder, empty or not there yet [default: the next free runs/NNNNN-PRESET]
     #[arg(long, value_name = "DIR")]
     outdir: Option<PathBuf>,
-    /// Continue a run where it was saved last, bit for bit: of a folder or a checkpoint, or the latest one [of PRESET].
-    /// Its configuration counts; flags change it where that makes sense
+    /// Continue a run bit for bit where it was saved last: its folder, a checkpoint, or `latest`, the newest run [of
+    /// PRESET]. Its own configuration counts; flags change what may change
     #[arg(long, value_name = "RUN", num_args = 0..=1, default_missing_value = LATEST)]
     resume: Option<PathBuf>,
     /// End after this many steps
