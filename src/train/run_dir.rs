@@ -21,7 +21,12 @@ const LOCK: &str = ".lock";
 
 /// The folder that the published program gives to a training: `saved_info/dd_gan/<dataset>/<exp>`.
 pub fn published_folder(dataset: &str, exp: &str) -> PathBuf {
-    Path::new("saved_info").join("dd_gan").join(dataset).join(exp)
+    Path::new("saved_info").join("dd_gan").join(short_name(dataset)).join(exp)
+}
+
+/// A data set's name as part of a folder's: of a path its last part.
+pub fn short_name(dataset: &str) -> &str {
+    Path::new(dataset).file_name().and_then(|name| name.to_str()).unwrap_or("data")
 }
 
 /// A folder that belongs to this run alone.

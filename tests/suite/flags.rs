@@ -54,6 +54,10 @@ fn published_commands_ask_for_what_they_asked_for() {
     let bare = config("--dataset cifar10 --num_proc_node 1 --node_rank 0 --local_rank 0 --master_address 127.0.0.1");
     assert_eq!(bare, published_defaults("cifar10").unwrap());
     assert_eq!(config("--dataset cifar10 --save_ckpt_every 7 --save_content_every 3").major_every, 7);
+    // A data set may be a path; the folder of a run is never in it.
+    let said = resolve(dir.path(), "--dataset /some/pictures.zip --exp one").1;
+    assert!(said.contains("# Folder: saved_info/dd_gan/pictures.zip/one"), "{said}");
+    assert!(resolve(dir.path(), "--dataset /some/pictures.zip").1.contains("runs/NNNNN-pictures.zip"));
     // Data sets of our own have no published defaults, but a preset.
     assert_eq!(config("--dataset mnist"), preset("mnist").unwrap());
 }

@@ -46,7 +46,7 @@ impl Start {
     pub fn resume(&mut self, config: &TrainConfig) {
         (self.base, self.as_published) = (config.clone(), false);
         self.origin = "the run to resume".into();
-        self.name = config.dataset.clone();
+        self.name = train::short_name(&config.dataset).to_owned();
     }
 }
 
@@ -77,7 +77,7 @@ impl ConfigArgs {
             }
         };
         let dataset = by_flag.or(by_layer).unwrap_or(&base.dataset);
-        let name = preset.unwrap_or(dataset).to_owned();
+        let name = preset.unwrap_or(train::short_name(dataset)).to_owned();
         let exp_folder = self.published.exp.as_ref().map(|exp| train::published_folder(dataset, exp));
         if let Some(file) = file {
             origin += &format!(", {}", file.display());
