@@ -65,19 +65,15 @@ fn print(text: &str) -> io::Result<()> {
 }
 
 /// The command line. Every `--long-flag` may also be written with underscores, as published; of a flag given twice the
-/// last counts, and of one with many values, all do. `-h` leaves out what is rarely set.
+/// last counts, and of one with many values, all do. `train -h` leaves out what is rarely set.
 fn command() -> Command {
     fn refine(command: Command) -> Command {
-        command.mut_args(refine_arg).mut_subcommands(refine)
+        command.mut_args(with_underscores).mut_subcommands(refine)
     }
-    fn refine_arg(mut arg: Arg) -> Arg {
-        const RARE: [&str; 5] = ["Diffusion", "Generator", "Discriminator", "Output", train::PUBLISHED];
-        if let Some(long) = arg.get_long().filter(|long| long.contains('-')) {
-            let underscored = long.replace('-', "_");
-            arg = arg.alias(underscored);
-        }
-        let rare = arg.get_help_heading().is_some_and(|heading| RARE.contains(&heading));
-        if rare { arg.hide_short_help(true) } else { arg }
+    fn with_underscores(arg: Arg) -> Arg {
+        let underscored = arg.get_long().filter(|long| long.contains('-')).map(|long| long.replace('-', "_"));
+        if let Some(alias) = underscored { arg.alias(alias) } else { arg }
     }
-    refine(Cli::command().args_override_self(true))
+    let command = refine(Cli::command().args_override_self(true));
+    command.mut_subcommand("train", |train| train.mut_args(train::hide_if_rare))
 }

@@ -13,13 +13,12 @@ use std::sync::atomic::AtomicBool;
 use std::time::Duration;
 
 use anyhow::bail;
-use clap::Args;
+use clap::{Arg, Args};
 use signal_hook::consts::{SIGINT, SIGTERM};
 use signal_hook::flag;
 
 use crate::train::{self, Earlier, Ending, Finished, PRESETS, RunOptions};
 use config::ConfigArgs;
-pub use published::HEADING as PUBLISHED;
 
 /// `--resume` without a run.
 const LATEST: &str = "latest";
@@ -52,6 +51,13 @@ pub struct TrainArgs {
     dry_run: bool,
     #[command(flatten)]
     config: ConfigArgs,
+}
+
+/// Keeps what is rarely set out of `-h`.
+pub fn hide_if_rare(arg: Arg) -> Arg {
+    const RARE: [&str; 5] = ["Diffusion", "Generator", "Discriminator", "Output", published::HEADING];
+    let rare = arg.get_help_heading().is_some_and(|heading| RARE.contains(&heading));
+    if rare { arg.hide_short_help(true) } else { arg }
 }
 
 fn presets_help() -> String {
