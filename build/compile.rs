@@ -2,7 +2,7 @@
 
 use std::collections::hash_map::DefaultHasher;
 use std::hash::{Hash, Hasher};
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::process::Command;
 use std::sync::Mutex;
 use std::{env, fs, thread};
@@ -21,8 +21,8 @@ pub struct Job {
 }
 
 /// Runs the jobs whose inputs or commands have changed since they last ran, NUM_JOBS at a time. All of them depend on
-/// `inputs`, whole folders. Warnings become cargo's.
-pub fn run(jobs: Vec<Job>, inputs: &[&Path]) {
+/// `inputs`, files and whole folders. Warnings become cargo's.
+pub fn run(jobs: Vec<Job>, inputs: &[PathBuf]) {
     let inputs = hash_files(inputs);
     let stale = jobs.into_iter().filter_map(|job| {
         let mut hasher = DefaultHasher::new();
@@ -55,9 +55,9 @@ fn execute(mut command: Command) {
     }
 }
 
-fn hash_files(paths: &[&Path]) -> u64 {
+fn hash_files(paths: &[PathBuf]) -> u64 {
     let mut hasher = DefaultHasher::new();
-    let mut pending: Vec<PathBuf> = paths.iter().map(|p| p.to_path_buf()).collect();
+    let mut pending: Vec<PathBuf> = paths.to_vec();
     while let Some(path) = pending.pop() {
         if path.is_dir() {
             let mut entries: Vec<PathBuf> =

@@ -12,7 +12,7 @@ const MACHINES: [&str; 5] = ["80", "89", "90a", "100", "120"];
 /// PTX for the oldest of them, which the driver compiles for any other GPU.
 const PTX: &str = "ptx80";
 
-pub fn build(root: &Path, folder: &Path, sources: &[Source]) -> Option<Images> {
+pub fn build(root: &Path, folder: &Path, sources: &[&Source]) -> Option<Images> {
     for name in
         ["NVCC", "CUDA_HOME", "CUDA_PATH", "PATH", "VIRTUAL_ENV", "CONDA_PREFIX", "DDGAN_CUDA_ARCHS", "DDGAN_NVCC"]
     {
@@ -38,7 +38,7 @@ pub fn build(root: &Path, folder: &Path, sources: &[Source]) -> Option<Images> {
             Job { output, commands: vec![command] }
         })
     });
-    compile::run(jobs.collect(), &[&root.join("kernels")]);
+    compile::run(jobs.collect(), &[root.join("kernels"), root.join("tests/emulator/kernels")]);
     Some(Images { folder: folder.to_owned(), compiler: version(&nvcc) })
 }
 

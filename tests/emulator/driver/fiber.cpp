@@ -1,0 +1,77 @@
+#include "fiber.h"
+
+#include <cstdint>
+
+#if defined(__x86_64__)
+// Saves what a function has to keep, and the stack pointer; then the same backwards from the other stack.
+asm(R"(
+.text
+.type emu_switch,@function
+emu_switch:
+  pushq %rbp
+  pushq %rbx
+  pushq %r12
+  pushq %r13
+  pushq %r14
+  pushq %r15
+  movq %rsp, (%rdi)
+  movq %rsi, %rsp
+  popq %r15
+  popq %r14
+  popq %r13
+  popq %r12
+  popq %rbx
+  popq %rbp
+  ret
+.size emu_switch,.-emu_switch
+)");
+
+void* emu::fresh_stack(void* top, void (*entry)()) {
+  void** sp = static_cast<void**>(top);
+  *--sp = nullptr;  // where `entry` would return to; keeps the ABI's alignment
+  *--sp = reinterpret_cast<void*>(entry);
+  for (int i = 0; i < 6; ++i) *--sp = nullptr;
+  return sp;
+}
+#elif defined(__aarch64__)
+asm(R"(
+.text
+.type emu_switch,%function
+emu_switch:
+  sub sp, sp, #160
+  stp x19, x20, [sp, #0]
+  stp x21, x22, [sp, #16]
+  stp x23, x24, [sp, #32]
+  stp x25, x26, [sp, #48]
+  stp x27, x28, [sp, #64]
+  stp x29, x30, [sp, #80]
+  stp d8, d9, [sp, #96]
+  stp d10, d11, [sp, #112]
+  stp d12, d13, [sp, #128]
+  stp d14, d15, [sp, #144]
+  mov x9, sp
+  str x9, [x0]
+  mov sp, x1
+  ldp x19, x20, [sp, #0]
+  ldp x21, x22, [sp, #16]
+  ldp x23, x24, [sp, #32]
+  ldp x25, x26, [sp, #48]
+  ldp x27, x28, [sp, #64]
+  ldp x29, x30, [sp, #80]
+  ldp d8, d9, [sp, #96]
+  ldp d10, d11, [sp, #112]
+  ldp d12, d13, [sp, #128]
+  ldp d14, d15, [sp, #144]
+  add sp, sp, #160
+  ret
+)");
+
+void* emu::fresh_stack(void* top, void (*entry)()) {
+  void** sp = reinterpret_cast<void**>(reinterpret_cast<uintptr_t>(top) & ~uintptr_t(15)) - 20;
+  for (int i = 0; i < 20; ++i) sp[i] = nullptr;
+  sp[11] = reinterpret_cast<void*>(entry);
+  return sp;
+}
+#else
+#error "a context switch for this processor is missing"
+#endif
