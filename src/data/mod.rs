@@ -4,6 +4,8 @@ pub mod cifar;
 pub mod digits;
 pub mod folder;
 pub mod idx;
+pub mod lmdb;
+pub mod lmdb_pictures;
 pub mod loader;
 pub mod mnist;
 pub mod picture;
@@ -12,6 +14,7 @@ pub mod rng;
 pub use cifar::Cifar10;
 pub use digits::Digits;
 pub use folder::Folder;
+pub use lmdb_pictures::LmdbPictures;
 pub use loader::{Batch, Loader, LoaderOptions};
 pub use mnist::{Mnist, StackMnist};
 pub use picture::Fit;
@@ -93,7 +96,7 @@ pub struct DataSpec {
     pub seed: u64,
 }
 
-pub const NAMES: [&str; 5] = ["digits", "mnist", "stackmnist", "cifar10", "folder"];
+pub const NAMES: [&str; 7] = ["digits", "mnist", "stackmnist", "cifar10", "celeba_256", "lsun", "folder"];
 
 /// Opens a data set by name.
 ///
@@ -106,6 +109,8 @@ pub fn open(spec: &DataSpec) -> Result<Arc<dyn Dataset>> {
         "mnist" => Arc::new(mnist()?),
         "stackmnist" => Arc::new(StackMnist::new(mnist()?, spec.seed)),
         "cifar10" => Arc::new(Cifar10::open(&folders()?, spec.split)?),
+        "celeba_256" | "celeba256" => Arc::new(LmdbPictures::celeba(&folders()?, spec.split, spec.fit)?),
+        "lsun" => Arc::new(LmdbPictures::lsun(&folders()?, spec.split, spec.fit)?),
         "folder" => {
             let Some(path) = &spec.data_dir else {
                 return Err(Error::config(

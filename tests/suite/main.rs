@@ -10,6 +10,7 @@ mod fixtures;
 mod flags;
 mod generator;
 mod gradients;
+mod lmdb;
 mod loader;
 mod parameters;
 mod pickle;
