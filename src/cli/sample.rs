@@ -8,8 +8,9 @@ use anyhow::{bail, ensure};
 use clap::Args;
 
 use crate::data::ImageShape;
+use crate::data::toys::Kind;
 use crate::sample::grid::near_square;
-use crate::sample::{self, Draw, Output, Pictures, Plan, SampleId, Sampler, SeedList, Source, Timing, Which};
+use crate::sample::{self, Draw, Output, Plan, SampleId, Sampler, Samples, SeedList, Source, Timing, Which};
 use crate::tensor::{DType, Device};
 use crate::train::published_folder;
 
@@ -38,7 +39,7 @@ pub struct SampleArgs {
     #[arg(long)]
     raw: bool,
 
-    /// How many pictures [default: 64; 8 where each makes a row]
+    /// How many pictures [default: 64, of points 4096; 8 where each makes a row]
     #[arg(long, help_heading = "Pictures", value_name = "N", value_parser = at_least_1())]
     count: Option<u64>,
     /// Decides all noise: pictures number 0, 1, 2, ... of this seed
@@ -60,13 +61,14 @@ pub struct SampleArgs {
     /// The t of that x_t, from 1 to the number of steps
     #[arg(long, help_heading = "Pictures", default_value_t = 1, value_name = "T", requires = "z_variants")]
     fixed_t: usize,
-    /// How many pictures at once
-    #[arg(long, help_heading = "Pictures", default_value_t = 16, value_name = "N", aliases = ["batch-size", "batch_size"],
+    /// How many pictures at once [default: 16, of points 512]
+    #[arg(long, help_heading = "Pictures", value_name = "N", aliases = ["batch-size", "batch_size"],
           value_parser = clap::value_parser!(u32).range(1..=65536))]
-    batch: u32,
+    batch: Option<u32>,
 
     /// Where to write, more than once if wanted: NAME.png for a grid, NAME.npz for an array `samples` (numpy, uint8
-    /// [N, H, W, C]), any other name for a folder with a PNG a picture [default: a grid in the run's folder]
+    /// [N, H, W, C]), any other name for a folder with a PNG a picture; of points NAME.png for a plot beside the data,
+    /// NAME.npz (float32 [N, 2]), NAME.csv [default: a grid or plot in the run's folder]
     #[arg(long, help_heading = "Output", value_name = "PATH")]
     out: Vec<PathBuf>,
     /// Where to write how the pictures come out of noise: two rows a picture, x_T to x_0 and below each x_t the x_0
@@ -94,7 +96,7 @@ const MOST: u64 = 100_000_000;
 pub fn run(args: &SampleArgs) -> anyhow::Result<ExitCode> {
     const DTYPE: DType = DType::F32;
     let run = args.run();
-    let Source { generator, process, path, step, averaged } =
+    let Source { dataset, generator, process, path, step, averaged } =
         Source::open(&run, args.which(), args.raw, DTYPE, &Device::Cpu)?;
     let (parameters, steps) = (if averaged { "averaged" } else { "raw" }, process.num_timesteps());
     eprintln!("{}: {parameters} parameters after {step} steps, {steps} steps a picture", path.display());
@@ -102,16 +104,21 @@ pub fn run(args: &SampleArgs) -> anyhow::Result<ExitCode> {
     let config = generator.config();
     let (height, width, channels) = (config.image_size, config.image_size, config.num_channels);
     let shape = ImageShape { height, width, channels };
-    let Selection { count, columns, draws } = args.selection(steps)?;
-    let mut files = Files::open(args, &path, &Plan { shape, count, columns, overwrite: args.overwrite }, steps)?;
+    let points = shape == ImageShape::POINT;
+    ensure!(!points || args.trajectory.is_none(), "--trajectory shows pictures, and this generator draws points");
+    let (default_count, default_batch) = if points { (4096, 512) } else { (64, 16) };
+    let Selection { count, columns, draws } = args.selection(steps, default_count)?;
+    let plan = Plan { shape, count, columns, beside: Kind::by_name(&dataset), overwrite: args.overwrite };
+    let mut files = Files::open(args, &path, &plan, steps)?;
 
     let sampler = Sampler { generator: &generator, process: &process, dtype: DTYPE, device: Device::Cpu };
     let (mut timing, started, mut done) = (Timing::default(), Instant::now(), 0);
     let mut draws = draws.peekable();
     while draws.peek().is_some() {
-        let (numbers, batch): (Vec<u64>, Vec<Draw>) = draws.by_ref().take(args.batch as usize).unzip();
+        let (numbers, batch): (Vec<u64>, Vec<Draw>) =
+            draws.by_ref().take(args.batch.unwrap_or(default_batch) as usize).unzip();
         let before = Instant::now();
-        let mut ways = Pictures::new(shape);
+        let mut ways = Samples::new(shape);
         let images = match files.trajectory {
             Some(_) => sample::trajectory(&sampler, &batch, &mut ways)?,
             None => sampler.draw(&batch)?,
@@ -120,9 +127,9 @@ pub fn run(args: &SampleArgs) -> anyhow::Result<ExitCode> {
         timing.add(batch.len(), seconds);
         done += batch.len();
         eprintln!("{} pictures in {seconds:.3} s ({done} of {count})", batch.len());
-        let mut pictures = Pictures::new(shape);
-        pictures.push(&images.to_f32());
-        files.push(&pictures, &numbers, &ways)?;
+        let mut samples = Samples::new(shape);
+        samples.push(&images.to_f32());
+        files.push(&samples, &numbers, &ways)?;
     }
     println!("{count} pictures in {:.2} s; {timing}", started.elapsed().as_secs_f64());
     files.finish()?;
@@ -155,9 +162,9 @@ impl Files {
         })
     }
 
-    fn push(&mut self, pictures: &Pictures, numbers: &[u64], ways: &Pictures) -> anyhow::Result<()> {
+    fn push(&mut self, samples: &Samples, numbers: &[u64], ways: &Samples) -> anyhow::Result<()> {
         for output in &mut self.pictures {
-            output.push(pictures, numbers)?;
+            output.push(samples, numbers)?;
         }
         match &mut self.trajectory {
             Some(output) => Ok(output.push_next(ways)?),
@@ -196,12 +203,15 @@ impl SampleArgs {
         }
     }
 
-    /// For a process of `steps` steps.
-    fn selection(&self, steps: usize) -> anyhow::Result<Selection> {
+    /// For a process of `steps` steps; `default_count` pictures where nothing says how many.
+    fn selection(&self, steps: usize, default_count: u64) -> anyhow::Result<Selection> {
         let t = self.fixed_t;
         ensure!((1..=steps).contains(&t), "--fixed-t is {t}, expected 1 to {steps}, the number of denoising steps");
         let many_rows = self.z_variants.is_some() || self.trajectory.is_some() && self.out.is_empty();
-        let ids = self.seeds.as_ref().map_or(self.count.unwrap_or(if many_rows { 8 } else { 64 }), SeedList::count);
+        let ids = self
+            .seeds
+            .as_ref()
+            .map_or(self.count.unwrap_or(if many_rows { 8 } else { default_count }), SeedList::count);
         let (count, row) = match (&self.interpolate, self.z_variants) {
             (Some(seeds), _) => {
                 ensure!(seeds.count() > 1, "--interpolate {seeds} has one seed; it takes two or more, such as 1,2");

@@ -10,6 +10,7 @@ pub mod loader;
 pub mod mnist;
 pub mod picture;
 pub mod rng;
+pub mod toys;
 
 pub use cifar::Cifar10;
 pub use digits::Digits;
@@ -18,6 +19,7 @@ pub use lmdb_pictures::LmdbPictures;
 pub use loader::{Batch, Loader, LoaderOptions};
 pub use mnist::{Mnist, StackMnist};
 pub use picture::Fit;
+pub use toys::Toy;
 
 use crate::error::{Error, Result};
 use std::path::{Path, PathBuf};
@@ -32,6 +34,9 @@ pub struct ImageShape {
 }
 
 impl ImageShape {
+    /// A point in the plane: a picture of one pixel whose channels are x and y.
+    pub const POINT: ImageShape = ImageShape { height: 1, width: 1, channels: 2 };
+
     /// Numbers in one picture: H * W * C.
     pub fn len(self) -> usize {
         self.height * self.width * self.channels
@@ -96,7 +101,8 @@ pub struct DataSpec {
     pub seed: u64,
 }
 
-pub const NAMES: [&str; 7] = ["digits", "mnist", "stackmnist", "cifar10", "celeba_256", "lsun", "folder"];
+pub const NAMES: &[&str] =
+    &["digits", "mnist", "stackmnist", "cifar10", "celeba_256", "lsun", "gaussians25", "ring8", "swissroll", "folder"];
 
 /// Opens a data set by name.
 ///
@@ -104,6 +110,7 @@ pub const NAMES: [&str; 7] = ["digits", "mnist", "stackmnist", "cifar10", "celeb
 pub fn open(spec: &DataSpec) -> Result<Arc<dyn Dataset>> {
     let folders = || search_folders(spec.data_dir.as_deref());
     let mnist = || Mnist::open(&folders()?, spec.split);
+    let toy = |kind| Arc::new(Toy::new(kind, spec.split, spec.seed));
     Ok(match spec.name.as_str() {
         "digits" => Arc::new(Digits::new(spec.split, spec.seed)),
         "mnist" => Arc::new(mnist()?),
@@ -111,6 +118,9 @@ pub fn open(spec: &DataSpec) -> Result<Arc<dyn Dataset>> {
         "cifar10" => Arc::new(Cifar10::open(&folders()?, spec.split)?),
         "celeba_256" | "celeba256" => Arc::new(LmdbPictures::celeba(&folders()?, spec.split, spec.fit)?),
         "lsun" => Arc::new(LmdbPictures::lsun(&folders()?, spec.split, spec.fit)?),
+        "gaussians25" => toy(toys::Kind::Gaussians25),
+        "ring8" => toy(toys::Kind::Ring8),
+        "swissroll" => toy(toys::Kind::SwissRoll),
         "folder" => {
             let Some(path) = &spec.data_dir else {
                 return Err(Error::config(

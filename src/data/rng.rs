@@ -57,6 +57,9 @@ pub enum Purpose {
     /// The drawn digits of the training and of the test set; index = picture.
     DigitTrain = 0xDA7A_0004,
     DigitTest = 0xDA7A_0005,
+    /// The points of a distribution in the plane; index = point.
+    PointTrain = 0xDA7A_0006,
+    PointTest = 0xDA7A_0007,
 }
 
 impl Purpose {

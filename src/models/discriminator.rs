@@ -1,10 +1,12 @@
 //! The time-dependent discriminators of denoising diffusion GANs (Xiao, Kreis, Vahdat, ICLR 2022): D(x_t, t, x_{t+1})
-//! tells a true x_t from one that the generator led to. `small` is for pictures of 32x32, `large` for 256x256.
+//! tells a true x_t from one that the generator led to. `small` is for pictures of 32x32, `large` for 256x256, `mlp` for
+//! points.
 //!
 //! Every operation here has derivatives of any order: R1 differentiates the gradient of D.
 
 use serde::{Deserialize, Serialize};
 
+use super::mlp::Mlp;
 use crate::autograd::Var;
 use crate::error::{Error, Result, check_range};
 use crate::nn::{Conv2d, Conv2dSpec, Filter, Fused, Init, Linear, Param, Scope, Timesteps};
@@ -24,6 +26,8 @@ pub enum DiscriminatorSize {
     Small,
     /// Six blocks that halve: for 256x256.
     Large,
+    /// Linear layers of width `ngf`, for points: pictures of 1x1 whose coordinates are the channels.
+    Mlp,
 }
 
 /// The discriminator's options; what a file leaves out has the published default.
@@ -55,12 +59,29 @@ impl DiscriminatorConfig {
         match self.size {
             DiscriminatorSize::Small => &[(2, false), (4, true), (8, true), (8, true)],
             DiscriminatorSize::Large => &[(4, true), (8, true), (8, true), (8, true), (8, true), (8, true)],
+            DiscriminatorSize::Mlp => &[],
         }
     }
 
     /// The smallest height and width of which every block's halving leaves at least one pixel.
     fn smallest_image(&self) -> usize {
         1 << self.blocks().iter().filter(|(_, halves)| *halves).count()
+    }
+
+    /// Whether the network takes pictures of this height and width.
+    fn check_size(&self, image_size: usize) -> Result<()> {
+        let (size, smallest) = (self.size, self.smallest_image());
+        if size == DiscriminatorSize::Mlp && image_size != 1 {
+            return Err(Error::config(format!(
+                "a discriminator.size of {size:?} is for points, pictures of 1x1; image_size is {image_size}"
+            )));
+        }
+        if image_size < smallest {
+            return Err(Error::config(format!(
+                "a discriminator.size of {size:?} needs pictures of at least {smallest}x{smallest}; image_size is {image_size}"
+            )));
+        }
+        Ok(())
     }
 
     pub fn validate(&self) -> Result<()> {
@@ -71,17 +92,7 @@ impl DiscriminatorConfig {
             ("discriminator.t_emb_dim", self.t_emb_dim, 2..=1 << 20),
         ];
         ranges.iter().try_for_each(|(key, value, range)| check_range(key, *value, range))?;
-        match self.image_size {
-            Some(image_size) if image_size < self.smallest_image() => Err(self.too_small(image_size)),
-            _ => Ok(()),
-        }
-    }
-
-    fn too_small(&self, image_size: usize) -> Error {
-        let (size, smallest) = (self.size, self.smallest_image());
-        Error::config(format!(
-            "a discriminator.size of {size:?} needs pictures of at least {smallest}x{smallest}; image_size is {image_size}"
-        ))
+        self.image_size.map_or(Ok(()), |size| self.check_size(size))
     }
 }
 
@@ -89,6 +100,17 @@ impl DiscriminatorConfig {
 pub struct Discriminator {
     config: DiscriminatorConfig,
     params: Vec<Param>,
+    body: Body,
+}
+
+enum Body {
+    Convolutional(Box<Convolutional>),
+    Mlp(Mlp),
+}
+
+/// The published network for pictures.
+struct Convolutional {
+    t_emb_dim: usize,
     time_mlp: [Linear; 2],
     start_conv: Conv2d,
     blocks: Vec<DownBlock>,
@@ -137,25 +159,8 @@ impl DownBlock {
     }
 }
 
-impl Discriminator {
-    /// A network with first values drawn from `seed`, the same for every instance. Errors: options that cannot work.
-    pub fn new(config: &DiscriminatorConfig, seed: u64, dtype: DType, device: &Device) -> Result<Self> {
-        let mut params = Vec::new();
-        let network = Self::build(config, &mut Scope::root(seed, dtype, &mut params))?;
-        params.iter().try_for_each(|p| p.move_to(device))?;
-        Ok(Discriminator { params, ..network })
-    }
-
-    /// The parameters of `new` without numbers: names and shapes. Takes no memory to speak of, whatever the widths.
-    pub fn outline(config: &DiscriminatorConfig) -> Result<Vec<Param>> {
-        let mut params = Vec::new();
-        Self::build(config, &mut Scope::outline(&mut params))?;
-        Ok(params)
-    }
-
-    /// The layers; the parameters are left with the scope.
-    fn build(config: &DiscriminatorConfig, root: &mut Scope) -> Result<Self> {
-        config.validate()?;
+impl Convolutional {
+    fn new(root: &mut Scope, config: &DiscriminatorConfig) -> Self {
         let time_dim = config.t_emb_dim;
         let time_mlp = [0, 2].map(|layer| {
             let mut scope = root.child(format_args!("t_embed.main.{layer}"));
@@ -172,15 +177,61 @@ impl Discriminator {
             width = outputs;
         }
         // The published small network begins with almost nothing here, the large one does not.
-        let final_scale = match config.size {
-            DiscriminatorSize::Small => 0.0,
-            DiscriminatorSize::Large => 1.0,
-        };
+        let final_scale = if config.size == DiscriminatorSize::Small { 0.0 } else { 1.0 };
         let final_conv = Conv2dSpec::conv3x3(width + 1, width, Init::out(final_scale));
         let final_conv = Conv2d::new(&mut root.child("final_conv"), &final_conv);
         let end_linear = Linear::new(&mut root.child("end_linear"), width, 1, Init::out(1.0));
-        let (config, params) = (config.clone(), Vec::new());
-        Ok(Discriminator { config, params, time_mlp, start_conv, blocks, final_conv, end_linear })
+        Convolutional { t_emb_dim: time_dim, time_mlp, start_conv, blocks, final_conv, end_linear }
+    }
+
+    /// Both pictures as one [N, H, W, 2 C] -> [N, 1].
+    fn forward(&self, pair: &Var, t: &Timesteps) -> Result<Var> {
+        let time = self.embed_time(t, pair)?;
+        let mut h = self.start_conv.forward(pair)?;
+        for block in &self.blocks {
+            h = block.forward(&h, &time)?;
+        }
+        let h = self.final_conv.forward(&ops::minibatch_stddev(&h)?)?;
+        let h = ops::sum_spatial(&ops::leaky_relu(&h, SLOPE)?)?;
+        self.end_linear.forward(&h)
+    }
+
+    /// [N, t_emb_dim], as every block takes it.
+    fn embed_time(&self, t: &Timesteps, like: &Var) -> Result<Var> {
+        let [first, second] = &self.time_mlp;
+        let h = first.forward(&t.sinusoidal(self.t_emb_dim, like.dtype(), &like.device())?)?;
+        ops::leaky_relu(&second.forward(&ops::leaky_relu(&h, SLOPE)?)?, SLOPE)
+    }
+}
+
+impl Body {
+    fn build(config: &DiscriminatorConfig, root: &mut Scope) -> Result<Self> {
+        config.validate()?;
+        Ok(match config.size {
+            DiscriminatorSize::Small | DiscriminatorSize::Large => {
+                Body::Convolutional(Box::new(Convolutional::new(root, config)))
+            }
+            DiscriminatorSize::Mlp => {
+                Body::Mlp(Mlp::new(root, 2 * config.num_channels + config.t_emb_dim, config.ngf, 1))
+            }
+        })
+    }
+}
+
+impl Discriminator {
+    /// A network with first values drawn from `seed`, the same for every instance. Errors: options that cannot work.
+    pub fn new(config: &DiscriminatorConfig, seed: u64, dtype: DType, device: &Device) -> Result<Self> {
+        let mut params = Vec::new();
+        let body = Body::build(config, &mut Scope::root(seed, dtype, &mut params))?;
+        params.iter().try_for_each(|p| p.move_to(device))?;
+        Ok(Discriminator { config: config.clone(), params, body })
+    }
+
+    /// The parameters of `new` without numbers: names and shapes. Takes no memory to speak of, whatever the widths.
+    pub fn outline(config: &DiscriminatorConfig) -> Result<Vec<Param>> {
+        let mut params = Vec::new();
+        Body::build(config, &mut Scope::outline(&mut params))?;
+        Ok(params)
     }
 
     pub fn config(&self) -> &DiscriminatorConfig {
@@ -193,7 +244,7 @@ impl Discriminator {
     }
 
     /// Logits [N, 1] of x_t [N, H, W, C] at time t, given x_{t+1} of the same shape. Where a batch has more than one
-    /// sample, each logit depends on all of its group (minibatch standard deviation).
+    /// picture, each logit depends on all of its group (minibatch standard deviation).
     pub fn forward(&self, x_t: &Var, t: &Timesteps, x_t1: &Var) -> Result<Var> {
         let n = t.len();
         let fits = matches!(*x_t.shape(), [xn, _, _, c] if xn == n && c == self.config.num_channels);
@@ -201,24 +252,15 @@ impl Discriminator {
             let expected = format!("two of [{n}, H, W, {}] for {n} time steps", self.config.num_channels);
             return Err(Error::shape("discriminator", expected, (x_t, x_t1)));
         }
-        let image_size = x_t.shape()[1].min(x_t.shape()[2]);
-        if image_size < self.config.smallest_image() {
-            return Err(self.config.too_small(image_size));
+        self.config.check_size(x_t.shape()[1].min(x_t.shape()[2]))?;
+        let pair = ops::concat_channels(x_t, x_t1)?;
+        match &self.body {
+            Body::Convolutional(network) => network.forward(&pair, t),
+            Body::Mlp(network) => {
+                let pair = ops::reshape(&pair, &[n, 2 * self.config.num_channels])?;
+                let time = t.sinusoidal(self.config.t_emb_dim, pair.dtype(), &pair.device())?;
+                network.forward(&ops::concat_channels(&pair, &time)?)
+            }
         }
-        let time = self.embed_time(t, x_t)?;
-        let mut h = self.start_conv.forward(&ops::concat_channels(x_t, x_t1)?)?;
-        for block in &self.blocks {
-            h = block.forward(&h, &time)?;
-        }
-        let h = self.final_conv.forward(&ops::minibatch_stddev(&h)?)?;
-        let h = ops::sum_spatial(&ops::leaky_relu(&h, SLOPE)?)?;
-        self.end_linear.forward(&h)
-    }
-
-    /// [N, t_emb_dim], as every block takes it.
-    fn embed_time(&self, t: &Timesteps, like: &Var) -> Result<Var> {
-        let [first, second] = &self.time_mlp;
-        let h = first.forward(&t.sinusoidal(self.config.t_emb_dim, like.dtype(), &like.device())?)?;
-        ops::leaky_relu(&second.forward(&ops::leaky_relu(&h, SLOPE)?)?, SLOPE)
     }
 }

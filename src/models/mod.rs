@@ -1,7 +1,10 @@
 //! The networks, with the published parameter names.
 
 pub mod discriminator;
+mod generator;
+mod mlp;
 pub mod ncsnpp;
 
 pub use discriminator::{Discriminator, DiscriminatorConfig};
-pub use ncsnpp::{Generator, GeneratorConfig};
+pub use generator::Generator;
+pub use ncsnpp::GeneratorConfig;

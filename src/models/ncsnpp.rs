@@ -1,5 +1,4 @@
-//! The generator: NCSN++ (Song et al., ICLR 2021) with a latent z, as denoising diffusion GANs use it (Xiao, Kreis,
-//! Vahdat, ICLR 2022). G(x_t, t, z) predicts the clean picture x_0.
+//! NCSN++ (Song et al., ICLR 2021) with a latent z, as denoising diffusion GANs use it (Xiao, Kreis, Vahdat, ICLR 2022).
 //!
 //! A U-Net: levels of residual blocks on the way down, each half the size of the one before; a middle with attention;
 //! levels on the way up, whose every block also sees the matching output of the way down. The z mapping's result
@@ -11,22 +10,20 @@ mod config;
 mod down;
 mod up;
 
-pub use config::{Combine, EmbeddingType, GeneratorConfig, ProgressiveInput, ProgressiveOutput, ResBlockType};
+pub use config::{Combine, EmbeddingType, GeneratorConfig, Network, ProgressiveInput, ProgressiveOutput, ResBlockType};
 
 use block::{Condition, ResBlock, Resizing};
 use down::DownLevel;
 use up::{Tail, UpLevel};
 
 use crate::autograd::Var;
-use crate::diffusion::Schedule;
-use crate::nn::{Attention, Conv2d, Conv2dSpec, Filter, FourierEmbedding, Init, Linear, Param, Scope, Timesteps};
-use crate::tensor::{DType, Device, Key};
-use crate::{Error, Result, ops};
+use crate::nn::{Attention, Conv2d, Conv2dSpec, Filter, FourierEmbedding, Init, Linear, Scope, Timesteps};
+use crate::tensor::Key;
+use crate::{Result, ops};
 
-/// G(x_t, t, z).
-pub struct Generator {
+/// The network of [`super::Generator`] for pictures.
+pub(super) struct Ncsnpp {
     config: GeneratorConfig,
-    params: Vec<Param>,
     fourier: Option<FourierEmbedding>,
     /// Two layers, if the network is told the time.
     time_mlp: Option<[Linear; 2]>,
@@ -72,27 +69,9 @@ impl GeneratorConfig {
     }
 }
 
-impl Generator {
-    /// A network with first values drawn from `seed`, the same for every instance.
-    ///
-    /// Errors: options that cannot work ([`GeneratorConfig::validate`]), widths that group norm cannot divide.
-    pub fn new(config: &GeneratorConfig, seed: u64, dtype: DType, device: &Device) -> Result<Self> {
-        let mut params = Vec::new();
-        let network = Self::build(config, &mut Scope::root(seed, dtype, &mut params))?;
-        params.iter().try_for_each(|p| p.move_to(device))?;
-        Ok(Generator { params, ..network })
-    }
-
-    /// The parameters of `new` without numbers: names and shapes. Takes no memory to speak of, whatever the widths.
-    pub fn outline(config: &GeneratorConfig) -> Result<Vec<Param>> {
-        let mut params = Vec::new();
-        Self::build(config, &mut Scope::outline(&mut params))?;
-        Ok(params)
-    }
-
-    /// The layers; the parameters are left with the scope.
-    fn build(config: &GeneratorConfig, root: &mut Scope) -> Result<Self> {
-        config.validate()?;
+impl Ncsnpp {
+    /// Errors: widths that group norm cannot divide.
+    pub fn new(root: &mut Scope, config: &GeneratorConfig) -> Result<Self> {
         let mut modules = Modules { root, next: 0 };
         let width = config.num_channels_dae;
 
@@ -120,43 +99,12 @@ impl Generator {
                 Linear::new(&mut scope, inputs, config.z_emb_dim, Init::out(1.0))
             })
             .collect();
-        let (config, params) = (config.clone(), Vec::new());
-        Ok(Generator { config, params, fourier, time_mlp, stem, down, middle, up, tail, z_mapping })
+        Ok(Ncsnpp { config: config.clone(), fourier, time_mlp, stem, down, middle, up, tail, z_mapping })
     }
 
-    pub fn config(&self) -> &GeneratorConfig {
-        &self.config
-    }
-
-    /// Every parameter, in published order.
-    pub fn params(&self) -> &[Param] {
-        &self.params
-    }
-
-    /// How this network is told the steps t (from x_{t+1} to x_t) of a schedule. The noise level of a Fourier embedding
-    /// is the noise of x_{t+1} relative to its signal, which is never 0.
-    pub fn times(&self, schedule: &Schedule, t: &[usize]) -> Timesteps {
-        match self.config.embedding_type {
-            EmbeddingType::Positional => Timesteps::Index(t.to_vec()),
-            EmbeddingType::Fourier => {
-                let level = |&t: &usize| schedule.sigmas_cum[t + 1] / schedule.a_s_cum[t + 1];
-                Timesteps::NoiseLevel(t.iter().map(level).collect())
-            }
-        }
-    }
-
-    /// The prediction of x_0 from x_t [N, H, W, C], the time of each sample and z [N, nz]; the shape of x_t.
-    pub fn forward(&self, x: &Var, t: &Timesteps, z: &Var) -> Result<Var> {
-        self.run(x, t, z, None)
-    }
-
-    /// `forward` with dropout, drawn from `dropout`; use another stream for each training step.
-    pub fn forward_train(&self, x: &Var, t: &Timesteps, z: &Var, dropout: Key) -> Result<Var> {
-        self.run(x, t, z, Some(dropout))
-    }
-
-    fn run(&self, x: &Var, t: &Timesteps, z: &Var, dropout: Option<Key>) -> Result<Var> {
-        self.check_inputs(x, t, z)?;
+    /// The prediction of x_0, before tanh, from x_t [N, H, W, C], the time of each sample and z [N, nz]; the shape of
+    /// x_t.
+    pub fn forward(&self, x: &Var, t: &Timesteps, z: &Var, dropout: Option<Key>) -> Result<Var> {
         let z = self.map_z(z)?;
         let time = self.embed_time(t, x)?;
         let condition = Condition { z: &z, time: time.as_ref(), dropout };
@@ -175,24 +123,10 @@ impl Generator {
         for level in &self.up {
             h = level.forward(h, &mut skips, &mut pyramid, &condition)?;
         }
-        let out = match (&self.tail, pyramid) {
-            (Some(tail), _) => tail.forward(&h)?,
-            (None, pyramid) => pyramid.expect("without a tail every level adds to the picture"),
-        };
-        if self.config.not_use_tanh { Ok(out) } else { ops::tanh(&out) }
-    }
-
-    fn check_inputs(&self, x: &Var, t: &Timesteps, z: &Var) -> Result<()> {
-        let GeneratorConfig { image_size, num_channels, nz, .. } = self.config;
-        let n = t.len();
-        if *x.shape() != [n, image_size, image_size, num_channels] {
-            let expected = format!("x of shape [{n}, {image_size}, {image_size}, {num_channels}] for {n} time steps");
-            return Err(Error::shape("generator", expected, x.shape()));
+        match (&self.tail, pyramid) {
+            (Some(tail), _) => tail.forward(&h),
+            (None, pyramid) => Ok(pyramid.expect("without a tail every level adds to the picture")),
         }
-        if *z.shape() != [n, nz] {
-            return Err(Error::shape("generator", format!("z of shape [{n}, {nz}] for {n} time steps"), z.shape()));
-        }
-        Ok(())
     }
 
     /// z [N, nz] -> [N, z_emb_dim].

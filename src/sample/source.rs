@@ -13,6 +13,8 @@ use crate::tensor::{DType, Device};
 
 /// A trained generator and its process.
 pub struct Source {
+    /// The name of the data set it learnt from.
+    pub dataset: String,
     pub generator: Generator,
     pub process: Process,
     /// The checkpoint that was read.
@@ -37,6 +39,8 @@ pub enum Which {
 /// What sampling needs to know of a training's configuration.
 #[derive(Deserialize)]
 struct Model {
+    #[serde(default)]
+    dataset: String,
     schedule: ScheduleConfig,
     generator: GeneratorConfig,
 }
@@ -52,14 +56,14 @@ impl Source {
         let mut reader = Reader::open(&path)?;
         reader.verify()?;
         let header: Header<Model> = Header::read(&reader)?;
-        let Model { schedule, generator } = header.config;
+        let Model { dataset, schedule, generator } = header.config;
         let describe = |e: Error| Error::format(&path, format!("its configuration: {e}"));
         let process = Process::new(&schedule).map_err(describe)?;
         let generator = Generator::new(&generator, 0, dtype, device).map_err(describe)?;
         let averaged = !raw && checkpoint::holds(&reader, checkpoint::GENERATOR_EMA);
         let prefix = if averaged { checkpoint::GENERATOR_EMA } else { checkpoint::GENERATOR };
         checkpoint::load(&mut reader, prefix, generator.params())?;
-        Ok(Source { generator, process, path, step: header.step, averaged })
+        Ok(Source { dataset, generator, process, path, step: header.step, averaged })
     }
 }
 

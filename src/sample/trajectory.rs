@@ -1,6 +1,6 @@
 //! How pictures come out of noise.
 
-use super::grid::Pictures;
+use super::Samples;
 use super::noise::Draw;
 use super::sampler::Sampler;
 use crate::error::Result;
@@ -14,7 +14,7 @@ pub fn trajectory_len(num_timesteps: usize) -> usize {
 /// As [`Sampler::draw`], and adds the way of each draw to `pictures` in two rows: x_T, x_{T-1}, ..., x_0, and below
 /// each x_t the x_0 that the generator predicted from it. The last place, below x_0, is black. Noise goes beyond
 /// [-1, 1] and is clamped.
-pub fn trajectory(sampler: &Sampler, draws: &[Draw], pictures: &mut Pictures) -> Result<Tensor> {
+pub fn trajectory(sampler: &Sampler, draws: &[Draw], pictures: &mut Samples) -> Result<Tensor> {
     let (mut states, mut predictions) = (Vec::new(), Vec::new());
     let last = sampler.trace(draws, |x_t1, step| {
         states.push(x_t1.to_f32());

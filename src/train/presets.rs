@@ -4,16 +4,20 @@ use super::TrainConfig;
 use crate::diffusion::ScheduleConfig;
 use crate::error::{Error, Result};
 use crate::models::discriminator::DiscriminatorSize;
+use crate::models::ncsnpp::Network;
 use crate::models::{DiscriminatorConfig, GeneratorConfig};
 
 /// Every preset's name with a line about it; the first is the default.
-pub const PRESETS: [(&str, &str); 6] = [
+pub const PRESETS: [(&str, &str); 9] = [
     ("digits", "drawn digits, no download: readable in minutes on two cores"),
     ("mnist", "MNIST, 32x32 grey: a small network for a CPU"),
     ("stackmnist", "three MNIST digits stacked into 1,000 classes: the published network, for a large machine"),
     ("cifar10", "CIFAR-10, 32x32: the published training, batch 256 in one process"),
     ("celeba256", "CelebA-HQ, 256x256: the published training, batch 32 in one process"),
     ("lsun256", "LSUN church, 256x256: the published training, batch 64 in one process"),
+    ("gaussians25", "points of 25 Gaussians on a grid, no download: minutes on two cores"),
+    ("ring8", "points of 8 Gaussians on a circle: the same networks"),
+    ("swissroll", "points of a spiral: the same networks"),
 ];
 
 /// Errors: no such preset; lists those there are.
@@ -25,6 +29,7 @@ pub fn preset(name: &str) -> Result<TrainConfig> {
         "cifar10" => Ok(cifar10()),
         "celeba256" => Ok(celeba256()),
         "lsun256" => Ok(lsun256()),
+        "gaussians25" | "ring8" | "swissroll" => Ok(TrainConfig { dataset: name.into(), ..plane() }),
         _ => {
             let names = PRESETS.map(|(name, _)| name).join(", ");
             Err(Error::config(format!("there is no preset `{name}`; there are: {names}")))
@@ -144,4 +149,38 @@ fn networks_256() -> (GeneratorConfig, DiscriminatorConfig) {
     let ch_mult = vec![1, 1, 2, 2, 4, 4];
     let generator = GeneratorConfig { image_size: 256, num_channels_dae: 64, ch_mult, ..Default::default() };
     (generator, DiscriminatorConfig { size: DiscriminatorSize::Large, ..Default::default() })
+}
+
+/// Points in the plane: networks and batch of the published experiment on 25 Gaussians (appendix C), which trains for
+/// 50,000 steps.
+fn plane() -> TrainConfig {
+    TrainConfig {
+        batch_size: 512,
+        num_epoch: 50,
+        lr_g: 2e-4,
+        lr_d: 2e-4,
+        r1_gamma: 0.05,
+        lazy_reg: 5,
+        ema_decay: 0.999,
+        grid_pictures: 4096,
+        grid_every: 1000,
+        checkpoint_every: 1000,
+        generator: GeneratorConfig {
+            network: Network::Mlp,
+            image_size: 1,
+            num_channels: 2,
+            num_channels_dae: 512,
+            nz: 32,
+            not_use_tanh: true,
+            ..Default::default()
+        },
+        discriminator: DiscriminatorConfig {
+            size: DiscriminatorSize::Mlp,
+            num_channels: 2,
+            ngf: 512,
+            t_emb_dim: 32,
+            ..Default::default()
+        },
+        ..Default::default()
+    }
 }

@@ -13,7 +13,7 @@ use super::{Footprint, RunDir, Stats, TrainConfig, Trainer, cosine_annealing};
 use crate::checkpoint;
 use crate::data::{self, Batch, DataSpec, Dataset, Fit, Loader, LoaderOptions};
 use crate::error::{Error, Result};
-use crate::sample::{self, Pictures};
+use crate::sample::{self, Samples};
 use crate::tensor::{DType, Device, Tensor};
 
 /// What a run is asked beside its configuration.
@@ -300,8 +300,8 @@ impl Run {
     fn write_grid(&mut self, path: PathBuf) -> Result<()> {
         let before = Instant::now();
         let generator = self.trainer.averaged_generator();
-        let mut pictures = Pictures::new(self.data.shape());
-        let TrainConfig { grid_pictures, batch_size, seed, .. } = *self.trainer.config();
+        let TrainConfig { grid_pictures, batch_size, seed, ref dataset, .. } = *self.trainer.config();
+        let mut drawn = Samples::new(self.data.shape());
         let count = grid_pictures as u64;
         for first in (0..count).step_by(batch_size) {
             if self.stopped() {
@@ -309,9 +309,9 @@ impl Run {
             }
             let samples = first..count.min(first + batch_size as u64);
             let images = sample::draw(generator, self.trainer.process(), seed, samples, DTYPE, &DEVICE)?;
-            pictures.push(&images.to_f32());
+            drawn.push(&images.to_f32());
         }
-        pictures.save_grid(path, None)?;
+        drawn.save_overview(path, dataset)?;
         // Not the steps' time.
         self.interval_started += before.elapsed();
         Ok(())

@@ -20,5 +20,6 @@ mod program;
 mod resume;
 mod sampling;
 mod schedule;
+mod toys;
 mod training;
 mod structure;

@@ -3,7 +3,7 @@
 use ddgan::Error;
 use ddgan::data::ImageShape;
 use ddgan::sample::grid::unit_to_byte;
-use ddgan::sample::{Output, Pictures, Plan};
+use ddgan::sample::{Output, Pictures, Plan, Samples};
 use std::fs::{self, File};
 use std::io::BufReader;
 use std::path::Path;
@@ -16,6 +16,10 @@ fn pictures(n: usize, shape: ImageShape) -> Pictures {
     let images: Vec<f32> = (0..n * shape.len()).map(|i| (i + 1) as f32 / 127.5 - 1.0).collect();
     pictures.push(&images);
     pictures
+}
+
+fn samples(n: usize, shape: ImageShape) -> Samples {
+    Samples::Pictures(pictures(n, shape))
 }
 
 /// Size, channels and pixels.
@@ -77,7 +81,7 @@ fn columns_can_be_given() {
 const RGB: ImageShape = ImageShape { channels: 3, ..GREY };
 
 fn plan(count: u64, shape: ImageShape) -> Plan {
-    Plan { shape, count, columns: 2, overwrite: false }
+    Plan { shape, count, columns: 2, beside: None, overwrite: false }
 }
 
 #[test]
@@ -85,8 +89,8 @@ fn colour_pictures_are_written_one_a_file() {
     let dir = tempfile::tempdir().unwrap();
     let folder = dir.path().join("made/here");
     let mut output = Output::open(&folder, &plan(3, RGB)).unwrap();
-    output.push(&pictures(2, RGB), &[41, 1_000_000]).unwrap();
-    output.push_next(&pictures(1, RGB)).unwrap();
+    output.push(&samples(2, RGB), &[41, 1_000_000]).unwrap();
+    output.push_next(&samples(1, RGB)).unwrap();
     assert_eq!(output.finish().unwrap(), folder);
     assert_eq!(read_png(&folder.join("000041.png")), (3, 2, 3, (1..=18).collect()));
     assert_eq!(read_png(&folder.join("1000000.png")), (3, 2, 3, (19..=36).collect()));
@@ -99,9 +103,9 @@ fn an_npz_holds_the_bytes_as_one_array() {
     let dir = tempfile::tempdir().unwrap();
     let path = dir.path().join("samples.npz");
     let mut output = Output::open(&path, &plan(5, RGB)).unwrap();
-    output.push_next(&pictures(3, RGB)).unwrap();
+    output.push_next(&samples(3, RGB)).unwrap();
     assert!(!path.exists(), "half an array has the file's name");
-    output.push_next(&pictures(2, RGB)).unwrap();
+    output.push_next(&samples(2, RGB)).unwrap();
     output.finish().unwrap();
     let mut archive = zip::ZipArchive::new(File::open(&path).unwrap()).unwrap();
     assert_eq!(archive.len(), 1);
@@ -118,7 +122,7 @@ fn an_output_that_is_dropped_leaves_nothing() {
     let dir = tempfile::tempdir().unwrap();
     for name in ["grid.png", "samples.npz"] {
         let mut output = Output::open(&dir.path().join(name), &plan(2, GREY)).unwrap();
-        output.push_next(&pictures(1, GREY)).unwrap();
+        output.push_next(&samples(1, GREY)).unwrap();
     }
     assert_eq!(fs::read_dir(dir.path()).unwrap().count(), 0);
 }
@@ -130,7 +134,7 @@ fn what_is_there_is_replaced_only_when_asked() {
         let path = dir.path().join(name);
         let write = |overwrite| {
             let mut output = Output::open(&path, &Plan { overwrite, ..plan(1, GREY) })?;
-            output.push_next(&pictures(1, GREY))?;
+            output.push_next(&samples(1, GREY))?;
             output.finish()
         };
         write(false).unwrap();

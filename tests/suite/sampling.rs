@@ -8,7 +8,7 @@ use std::sync::LazyLock;
 use ddgan::data::ImageShape;
 use ddgan::diffusion::{Process, ScheduleConfig};
 use ddgan::models::{Generator, GeneratorConfig};
-use ddgan::sample::{Draw, Pictures, SampleId, Sampler, trajectory};
+use ddgan::sample::{Draw, SampleId, Sampler, Samples, trajectory};
 use ddgan::tensor::{DType, Device, Tensor};
 
 use super::program::{TINY, ddgan, fail, png_size, stderr, succeed};
@@ -101,11 +101,11 @@ fn a_trajectory_shows_states_above_predictions() {
     let sampler = sampler(&network);
     let draws = [Draw::Plain(id(0)), Draw::Plain(id(1))];
     let shape = ImageShape { height: 16, width: 16, channels: 1 };
-    let mut ways = Pictures::new(shape);
+    let mut ways = Samples::new(shape);
     let last = trajectory(&sampler, &draws, &mut ways).unwrap();
     assert!(last.to_f32() == sampler.draw(&draws).unwrap().to_f32());
 
-    let mut want = Pictures::new(shape);
+    let mut want = Samples::new(shape);
     for draw in draws {
         let (mut states, mut predictions) = (Vec::new(), Vec::new());
         let last = sampler.trace(&[draw], |x_t1, step| {

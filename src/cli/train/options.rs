@@ -7,7 +7,7 @@ use serde::de::DeserializeOwned;
 
 use crate::data::NAMES;
 use crate::models::discriminator::DiscriminatorSize;
-use crate::models::ncsnpp::{Combine, EmbeddingType, ProgressiveInput, ProgressiveOutput, ResBlockType};
+use crate::models::ncsnpp::{Combine, EmbeddingType, Network, ProgressiveInput, ProgressiveOutput, ResBlockType};
 use crate::train::TrainConfig;
 
 /// What is given replaces the preset's value.
@@ -66,6 +66,9 @@ pub struct Options {
     #[arg(long, help_heading = "Diffusion", value_name = "X")]
     beta_max: Option<f64>,
 
+    /// What it is made of: ncsnpp, or mlp for points
+    #[arg(long, help_heading = "Generator", value_name = "TYPE", value_parser = variant::<Network>)]
+    network: Option<Network>,
     /// Base width
     #[arg(long, help_heading = "Generator", value_name = "N")]
     num_channels_dae: Option<usize>,
@@ -112,7 +115,7 @@ pub struct Options {
     #[arg(long, help_heading = "Generator", value_name = "X")]
     dropout: Option<f64>,
 
-    /// Which one: small for 32x32, large for 256x256
+    /// Which one: small for 32x32, large for 256x256, mlp for points
     #[arg(long, help_heading = "Discriminator", value_name = "SIZE", value_parser = variant::<DiscriminatorSize>)]
     discriminator: Option<DiscriminatorSize>,
     /// Base width
@@ -155,7 +158,7 @@ impl Options {
         set!(self => config; dataset, seed, batch_size, num_epoch, lr_g, lr_d, beta1, beta2, r1_gamma, lazy_reg,
             ema_decay, stats_every, grid_every, grid_pictures, checkpoint_every, keep_checkpoints, major_every);
         set!(self => config.schedule; num_timesteps, beta_min, beta_max);
-        set!(self => config.generator; image_size, num_channels, num_channels_dae, ch_mult, num_res_blocks,
+        set!(self => config.generator; network, image_size, num_channels, num_channels_dae, ch_mult, num_res_blocks,
             attn_resolutions, nz, z_emb_dim, n_mlp, resblock_type, progressive, progressive_input,
             progressive_combine, embedding_type, fourier_scale, fir_kernel, dropout);
         set!(self => config.discriminator; num_channels, ngf, t_emb_dim);

@@ -4,6 +4,18 @@ use serde::{Deserialize, Serialize};
 
 use crate::error::{Error, Result, check_range};
 
+/// What the generator is made of.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Network {
+    /// The published U-Net, for pictures.
+    #[default]
+    Ncsnpp,
+    /// Linear layers of width `num_channels_dae`, for points: pictures of 1x1 whose coordinates are the channels. Of
+    /// the other options it knows `image_size`, `num_channels`, `nz`, `conditional` and `not_use_tanh`.
+    Mlp,
+}
+
 /// What a residual block is.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
@@ -66,6 +78,7 @@ pub enum EmbeddingType {
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct GeneratorConfig {
+    pub network: Network,
     /// Height and width of the pictures.
     pub image_size: usize,
     /// Channels of the pictures.
@@ -111,6 +124,7 @@ pub struct GeneratorConfig {
 impl Default for GeneratorConfig {
     fn default() -> Self {
         GeneratorConfig {
+            network: Network::default(),
             image_size: 32,
             num_channels: 3,
             centered: true,
@@ -158,7 +172,13 @@ impl GeneratorConfig {
             ("generator.n_mlp", self.n_mlp, 0..=256),
         ];
         ranges.iter().try_for_each(|(key, value, range)| check_range(key, *value, range))?;
-        self.check_levels()?;
+        match self.network {
+            Network::Ncsnpp => self.check_levels()?,
+            Network::Mlp if self.image_size != 1 => {
+                return Err(Error::setting("generator.image_size", self.image_size, "1, a point, for an mlp"));
+            }
+            Network::Mlp => {}
+        }
         if !(0.0..1.0).contains(&self.dropout) {
             return Err(Error::setting("generator.dropout", self.dropout, "at least 0 and below 1"));
         }
