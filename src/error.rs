@@ -21,6 +21,9 @@ pub enum Error {
     /// A file that cannot be read or written.
     #[error("{}: cannot {action}", path.display())]
     Io { path: PathBuf, action: &'static str, source: std::io::Error },
+    /// A file that does not come over the net.
+    #[error("{url}: {what}")]
+    Download { url: String, what: String },
     /// Data that was not found where it was looked for.
     #[error("{0}")]
     NotFound(String),

@@ -1,5 +1,6 @@
 //! The program's face: one file per verb.
 
+mod data;
 mod manual;
 mod sample;
 mod train;
@@ -35,6 +36,7 @@ enum Verb {
     Train(Box<train::TrainArgs>),
     Sample(Box<sample::SampleArgs>),
     Verify(verify::VerifyArgs),
+    Data(data::DataArgs),
     Completions(manual::CompletionsArgs),
     Man(manual::ManArgs),
 }
@@ -51,6 +53,7 @@ pub fn run() -> anyhow::Result<ExitCode> {
         Verb::Train(args) => train::run(&args),
         Verb::Sample(args) => sample::run(&args),
         Verb::Verify(args) => verify::run(&args),
+        Verb::Data(args) => data::run(&args),
         Verb::Completions(args) => manual::completions(&args, command()),
         Verb::Man(args) => manual::man(&args, command()),
     })

@@ -8,7 +8,8 @@ use std::io::{BufRead, BufReader, ErrorKind, Read};
 use std::path::Path;
 
 const U8: u8 = 0x08;
-const GZIP: [u8; 2] = [0x1f, 0x8b];
+/// The first bytes of a gzip file.
+pub(super) const GZIP: [u8; 2] = [0x1f, 0x8b];
 /// More than the largest relative of MNIST (EMNIST by class: 548 MB); a header that claims more is not believed.
 const MAX_BYTES: u64 = 768 << 20;
 /// Deflate cannot shrink anything further than this, so a small file cannot make us reserve much.

@@ -8,7 +8,6 @@ use rand::seq::SliceRandom;
 use std::path::{Path, PathBuf};
 
 const CLASSES: usize = 10;
-const SOURCE: &str = "https://ossci-datasets.s3.amazonaws.com/mnist/";
 
 /// The handwritten digits of LeCun, Cortes and Burges, zero-padded to 32x32. 60,000 to train, 10,000 to test.
 pub struct Mnist {
@@ -37,9 +36,8 @@ impl Mnist {
             let [images, labels] = file_names(split);
             Error::NotFound(format!(
                 "MNIST was not found. Looked for {images} and {labels} (plain or .gz) in{looked}\n\
-                 Get them, for instance with\n  \
-                 mkdir -p data/mnist && cd data/mnist && curl -fO {SOURCE}{images}.gz -fO {SOURCE}{labels}.gz\n\
-                 or name their folder with --data-dir or $DDGAN_DATA. (The data set `digits` needs no files.)"
+                 Get them with `ddgan data fetch mnist`, or name their folder with --data-dir or $DDGAN_DATA. (The data \
+                 set `digits` needs no files.)"
             ))
         })?;
         Mnist::read(&images, &labels)

@@ -2,6 +2,7 @@
 
 pub mod cifar;
 pub mod digits;
+pub mod download;
 pub mod folder;
 pub mod idx;
 pub mod lmdb;
@@ -10,6 +11,7 @@ pub mod loader;
 pub mod mnist;
 pub mod picture;
 pub mod rng;
+pub mod survey;
 pub mod toys;
 
 pub use cifar::Cifar10;
@@ -146,6 +148,12 @@ fn search_folders(data_dir: Option<&Path>) -> Result<Vec<PathBuf>> {
     let from_environment = std::env::var_os("DDGAN_DATA").filter(|v| !v.is_empty()).map(PathBuf::from);
     let folders = data_dir.map(Path::to_path_buf).into_iter().chain(from_environment);
     Ok(folders.chain([PathBuf::from("data")]).collect())
+}
+
+/// Where data that is fetched belongs: the given folder, `$DDGAN_DATA`, or `./data`.
+pub fn home(data_dir: Option<&Path>) -> PathBuf {
+    let from_environment = || std::env::var_os("DDGAN_DATA").filter(|v| !v.is_empty()).map(PathBuf::from);
+    data_dir.map(Path::to_path_buf).or_else(from_environment).unwrap_or_else(|| "data".into())
 }
 
 /// What `look` finds in the first of the folders where it finds all it needs; else, for an error, a line for each

@@ -154,7 +154,13 @@ mod mnist {
         let error = len(&["a", "b", "c"], Split::Test).unwrap_err();
         assert!(matches!(error, Error::NotFound(_)));
         let text = error.to_string();
-        for part in ["t10k-images-idx3-ubyte", "t10k-labels-idx1-ubyte", "--data-dir", "curl", "without the labels"] {
+        for part in [
+            "t10k-images-idx3-ubyte",
+            "t10k-labels-idx1-ubyte",
+            "--data-dir",
+            "ddgan data fetch mnist",
+            "without the labels",
+        ] {
             assert!(text.contains(part), "{part} is not in: {text}");
         }
         for name in ["a", "a/mnist", "b", "b/mnist", "c", "c/mnist"] {

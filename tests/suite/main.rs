@@ -6,6 +6,7 @@ mod config;
 mod cuda;
 mod data;
 mod discriminator;
+mod download;
 mod fixtures;
 mod flags;
 mod generator;

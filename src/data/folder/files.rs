@@ -36,7 +36,8 @@ impl Files {
             return Ok(files);
         }
         let others = others.map_or(String::new(), |other| format!("; there is {other}, which is none by its name"));
-        Err(Error::format(root, format!("holds no pictures ({}){others}", EXTENSIONS.join(", "))))
+        let (root, extensions) = (root.display(), EXTENSIONS.join(", "));
+        Err(Error::NotFound(format!("{root}: holds no pictures ({extensions}){others}")))
     }
 
     pub fn root(&self) -> &Path {
