@@ -1,6 +1,7 @@
 //! Trainings on disk: safetensors files with the networks' parameters under their published names and layouts, each
 //! group behind a prefix, and with what else it takes to continue.
 
+pub mod pth;
 pub mod published;
 pub mod safetensors;
 
@@ -9,7 +10,6 @@ use std::fs;
 use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
 
-use ::safetensors::Dtype;
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 
@@ -62,6 +62,11 @@ impl<C: Serialize> Header<C> {
 }
 
 impl<C: DeserializeOwned> Header<C> {
+    /// Whether a file has a header of ours.
+    pub fn is_in(reader: &Reader) -> bool {
+        reader.metadata(KEY).is_some()
+    }
+
     /// Errors: a safetensors file that is no checkpoint of ours, or of a later version.
     pub fn read(reader: &Reader) -> Result<Header<C>> {
         #[derive(Deserialize)]
@@ -95,23 +100,36 @@ pub fn holds(reader: &Reader, prefix: &str) -> bool {
     reader.names().iter().any(|name| name.starts_with(prefix))
 }
 
+/// Named tensors in a file, in their published layout.
+pub trait Tensors {
+    fn path(&self) -> &Path;
+    /// The names of all tensors, sorted.
+    fn names(&self) -> BTreeSet<String>;
+    fn shape(&self, name: &str) -> Option<&[usize]>;
+    /// Whether it holds floating-point numbers.
+    fn is_float(&self, name: &str) -> bool;
+    /// Errors: there is no such tensor, the disk's.
+    fn read(&mut self, name: &str) -> Result<Tensor>;
+}
+
 /// Sets every parameter to what the group holds for it.
 ///
 /// Errors: tensors that are missing, that no parameter asks for, or of another shape or type; then nothing is set.
-pub fn load(reader: &mut Reader, prefix: &str, params: &[Param]) -> Result<()> {
+pub fn load(reader: &mut impl Tensors, prefix: &str, params: &[Param]) -> Result<()> {
     let values = read(reader, prefix, params)?;
     let fit = |param: &Param, value: &Tensor| value.to(param.value().dtype(), &param.value().device());
     params.iter().zip(values).try_for_each(|(param, value)| param.set(fit(param, &value)?))
 }
 
 /// The group's tensors for each parameter, laid out as in memory. Errors as [`load`].
-pub fn read(reader: &mut Reader, prefix: &str, params: &[Param]) -> Result<Vec<Tensor>> {
+pub fn read(reader: &mut impl Tensors, prefix: &str, params: &[Param]) -> Result<Vec<Tensor>> {
     check(reader, prefix, params)?;
     let value = |p: &Param| Ok(from_published(p.name(), &reader.read(&format!("{prefix}{}", p.name()))?));
     params.iter().map(value).collect()
 }
 
-fn check(reader: &Reader, prefix: &str, params: &[Param]) -> Result<()> {
+/// Whether the group is what the parameters need. Errors as [`load`].
+pub fn check(reader: &impl Tensors, prefix: &str, params: &[Param]) -> Result<()> {
     let held: BTreeSet<String> = reader.names().into_iter().filter(|name| name.starts_with(prefix)).collect();
     let wanted: BTreeSet<String> = params.iter().map(|p| format!("{prefix}{}", p.name())).collect();
     let mut faults = Vec::new();
@@ -130,8 +148,7 @@ fn check(reader: &Reader, prefix: &str, params: &[Param]) -> Result<()> {
         (got != want).then(|| format!("{name} is {got:?}, expected {want:?}"))
     };
     list("of another shape", params.iter().filter_map(misfit).collect());
-    let no_number = |name: &&String| !matches!(reader.dtype(name), Some(Dtype::F32 | Dtype::F64) | None);
-    list("neither F32 nor F64", held.iter().filter(no_number).cloned().collect());
+    list("no floating-point numbers", held.iter().filter(|name| !reader.is_float(name)).cloned().collect());
     if faults.is_empty() {
         return Ok(());
     }

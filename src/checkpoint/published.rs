@@ -10,9 +10,12 @@
 
 use crate::tensor::Tensor;
 
+/// What data-parallel training puts before every name.
+pub const DATA_PARALLEL: &str = "module.";
+
 /// The name without the prefix of data-parallel training.
 pub fn bare_name(name: &str) -> &str {
-    name.strip_prefix("module.").unwrap_or(name)
+    name.strip_prefix(DATA_PARALLEL).unwrap_or(name)
 }
 
 /// A parameter as the networks keep it, from its published layout.

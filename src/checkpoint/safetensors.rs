@@ -10,7 +10,8 @@ use safetensors::Dtype;
 use safetensors::tensor::{Metadata, TensorInfo};
 use serde_json::{Value, json};
 
-use super::published::{published_shape, to_published};
+use super::Tensors;
+use super::published::{DATA_PARALLEL, bare_name, published_shape, to_published};
 use crate::error::{Error, IoContext, Result};
 use crate::fsutil::write_atomic;
 use crate::tensor::{DType, Tensor};
@@ -182,6 +183,60 @@ impl Reader {
         self.file.seek(SeekFrom::Start(self.data + start as u64)).at(&self.path, "read")?;
         self.file.read_exact(&mut bytes).at(&self.path, "read")?;
         Ok((info, bytes))
+    }
+}
+
+impl Tensors for Reader {
+    fn path(&self) -> &Path {
+        self.path()
+    }
+
+    fn names(&self) -> BTreeSet<String> {
+        self.names()
+    }
+
+    fn shape(&self, name: &str) -> Option<&[usize]> {
+        self.shape(name)
+    }
+
+    fn is_float(&self, name: &str) -> bool {
+        matches!(self.dtype(name), Some(Dtype::F32 | Dtype::F64))
+    }
+
+    fn read(&mut self, name: &str) -> Result<Tensor> {
+        self.read(name)
+    }
+}
+
+/// A network's parameters alone, whose names may begin with the `module.` of data-parallel training.
+pub struct StateDict(pub Reader);
+
+impl StateDict {
+    fn full(&self, name: &str) -> String {
+        let full = format!("{DATA_PARALLEL}{name}");
+        if self.0.shape(&full).is_some() { full } else { name.to_owned() }
+    }
+}
+
+impl Tensors for StateDict {
+    fn path(&self) -> &Path {
+        self.0.path()
+    }
+
+    fn names(&self) -> BTreeSet<String> {
+        self.0.names().iter().map(|name| bare_name(name).to_owned()).collect()
+    }
+
+    fn shape(&self, name: &str) -> Option<&[usize]> {
+        self.0.shape(&self.full(name))
+    }
+
+    fn is_float(&self, name: &str) -> bool {
+        self.0.is_float(&self.full(name))
+    }
+
+    fn read(&mut self, name: &str) -> Result<Tensor> {
+        self.0.read(&self.full(name))
     }
 }
 

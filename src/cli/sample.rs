@@ -96,8 +96,11 @@ const MOST: u64 = 100_000_000;
 pub fn run(args: &SampleArgs) -> anyhow::Result<ExitCode> {
     const DTYPE: DType = DType::F32;
     let run = args.run();
-    let Source { dataset, generator, process, path, step, averaged } =
+    let Source { dataset, generator, process, path, step, averaged, note, .. } =
         Source::open(&run, args.which(), args.raw, DTYPE, &Device::Cpu)?;
+    if let Some(note) = note {
+        eprintln!("{note}");
+    }
     let (parameters, steps) = (if averaged { "averaged" } else { "raw" }, process.num_timesteps());
     eprintln!("{}: {parameters} parameters after {step} steps, {steps} steps a picture", path.display());
 

@@ -8,6 +8,7 @@
 mod block;
 mod config;
 mod down;
+mod infer;
 mod up;
 
 pub use config::{Combine, EmbeddingType, GeneratorConfig, Network, ProgressiveInput, ProgressiveOutput, ResBlockType};

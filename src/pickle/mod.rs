@@ -75,6 +75,11 @@ impl Pickle {
         Pickle::read(&mut BufReader::with_capacity(1 << 16, file), path)
     }
 
+    /// Every value, also those that are no part of the result, in the order in which they were made.
+    pub fn values(&self) -> impl Iterator<Item = Value<'_>> {
+        (0..self.nodes.len() as Id).map(|id| Value { pickle: self, id })
+    }
+
     /// The value that was pickled.
     pub fn root(&self) -> Value<'_> {
         Value { pickle: self, id: self.root }

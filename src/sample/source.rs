@@ -1,14 +1,17 @@
 //! Where the generator comes from: a run's folder, or a checkpoint in a file.
 
+use std::fs;
 use std::path::{Path, PathBuf};
 
-use serde::Deserialize;
 use serde::de::IgnoredAny;
 
-use crate::checkpoint::{self, Header, safetensors::Reader};
+use super::{Known, Model};
+use crate::checkpoint::pth::Pth;
+use crate::checkpoint::safetensors::{Reader, StateDict};
+use crate::checkpoint::{self, Header, Tensors};
 use crate::diffusion::{Process, ScheduleConfig};
-use crate::error::{Error, Result};
-use crate::models::{Generator, GeneratorConfig};
+use crate::error::{Error, IoContext, Result};
+use crate::models::Generator;
 use crate::tensor::{DType, Device};
 
 /// A trained generator and its process.
@@ -19,10 +22,13 @@ pub struct Source {
     pub process: Process,
     /// The checkpoint that was read.
     pub path: PathBuf,
-    /// Training steps behind it.
+    /// Training steps behind it; 0 if the file does not tell.
     pub step: u64,
     /// Whether these are averaged parameters.
     pub averaged: bool,
+    pub schedule: ScheduleConfig,
+    /// What was assumed of an imported model.
+    pub note: Option<String>,
 }
 
 /// Which of a run's checkpoints.
@@ -36,34 +42,93 @@ pub enum Which {
     Epoch(u64),
 }
 
-/// What sampling needs to know of a training's configuration.
-#[derive(Deserialize)]
-struct Model {
-    #[serde(default)]
-    dataset: String,
-    schedule: ScheduleConfig,
-    generator: GeneratorConfig,
-}
-
 impl Source {
-    /// Reads a checkpoint, or one of those in a run's folder. The parameters are the averaged ones, unless there are
-    /// none or `raw` asks for the others.
+    /// Reads a checkpoint, or one of those in a run's folder, or a file of the PyTorch implementation with the options
+    /// that [`Known::of`] finds. The parameters are the averaged ones, unless there are none or `raw` asks for the others.
     ///
-    /// Errors: no such checkpoint (lists those there are), not one of ours, damaged, tensors that do not fit its own
-    /// configuration.
+    /// Errors: no such checkpoint (lists those there are), damaged, tensors that do not fit its configuration.
     pub fn open(path: &Path, which: Which, raw: bool, dtype: DType, device: &Device) -> Result<Source> {
         let path = find(path, which)?;
+        if Pth::begins(&path)? {
+            return Source::import(&path, raw, &Known::of(&path)?, &|_| {}, dtype, device);
+        }
         let mut reader = Reader::open(&path)?;
         reader.verify()?;
+        if !Header::<IgnoredAny>::is_in(&reader) {
+            return Source::import(&path, raw, &Known::of(&path)?, &|_| {}, dtype, device);
+        }
         let header: Header<Model> = Header::read(&reader)?;
-        let Model { dataset, schedule, generator } = header.config;
-        let describe = |e: Error| Error::format(&path, format!("its configuration: {e}"));
-        let process = Process::new(&schedule).map_err(describe)?;
-        let generator = Generator::new(&generator, 0, dtype, device).map_err(describe)?;
         let averaged = !raw && checkpoint::holds(&reader, checkpoint::GENERATOR_EMA);
-        let prefix = if averaged { checkpoint::GENERATOR_EMA } else { checkpoint::GENERATOR };
-        checkpoint::load(&mut reader, prefix, generator.params())?;
-        Ok(Source { dataset, generator, process, path, step: header.step, averaged })
+        let prefix = match averaged {
+            true => checkpoint::GENERATOR_EMA,
+            false if checkpoint::holds(&reader, checkpoint::GENERATOR) => checkpoint::GENERATOR,
+            // A generator alone.
+            false => "",
+        };
+        let source = Source::load(&mut reader, prefix, header.config, dtype, device)?;
+        let averaged = averaged || prefix.is_empty() && source.averaged;
+        Ok(Source { step: header.step, averaged, ..source })
+    }
+
+    /// Reads a file that holds parameters under the published names: a `netG_N.pth`, which has the averaged ones, a
+    /// `content.pth`, which has both, or a safetensors file. `known` tells the options that names and shapes do not;
+    /// `set` sets those that the user asks for.
+    ///
+    /// Errors: none of these, damaged, tensors that do not fit the options.
+    pub fn import(
+        path: &Path,
+        raw: bool,
+        known: &Known,
+        set: &dyn Fn(&mut Model),
+        dtype: DType,
+        device: &Device,
+    ) -> Result<Source> {
+        if !Pth::begins(path)? {
+            let mut tensors = StateDict(Reader::open(path)?);
+            return Source::load_unknown(&mut tensors, known, set, dtype, device);
+        }
+        let pth = Pth::open(path)?;
+        let Some(content) = pth.content()? else {
+            return Source::load_unknown(&mut pth.generator()?, known, set, dtype, device);
+        };
+        let average = if raw { None } else { content.average()? };
+        let (averaged, step) = (average.is_some(), content.global_step);
+        let mut tensors = average.unwrap_or(content.generator);
+        Ok(Source { averaged, step, ..Source::load_unknown(&mut tensors, known, set, dtype, device)? })
+    }
+
+    /// Reads a generator of which only the parameters are known.
+    fn load_unknown(
+        tensors: &mut impl Tensors,
+        known: &Known,
+        set: &dyn Fn(&mut Model),
+        dtype: DType,
+        device: &Device,
+    ) -> Result<Source> {
+        let model = known.resolve(tensors, set)?;
+        let note = Some(known.describe(&model, tensors));
+        Ok(Source { note, ..Source::load(tensors, "", model, dtype, device)? })
+    }
+
+    fn load(tensors: &mut impl Tensors, prefix: &str, model: Model, dtype: DType, device: &Device) -> Result<Source> {
+        let path = tensors.path().to_path_buf();
+        let describe = |e: Error| Error::format(&path, format!("its configuration: {e}"));
+        let process = Process::new(&model.schedule).map_err(describe)?;
+        // Before memory is taken for a network as large as the configuration claims.
+        checkpoint::check(tensors, prefix, &Generator::outline(&model.generator).map_err(describe)?)?;
+        let generator = Generator::new(&model.generator, 0, dtype, device).map_err(describe)?;
+        checkpoint::load(tensors, prefix, generator.params())?;
+        let Model { dataset, schedule, averaged, .. } = model;
+        Ok(Source { dataset, generator, process, path, step: 0, averaged, schedule, note: None })
+    }
+
+    /// Writes the generator alone, under the published names, with its configuration.
+    pub fn save(&self, path: &Path) -> Result<()> {
+        let (generator, schedule) = (self.generator.config().clone(), self.schedule.clone());
+        let config = Model { dataset: self.dataset.clone(), schedule, generator, averaged: self.averaged };
+        let (format, step) = (checkpoint::FORMAT, self.step);
+        let header = Header { format, step, epoch: 0, seed: 0, pictures: None, config };
+        header.write(path, &checkpoint::entries("", self.generator.params()).collect::<Vec<_>>())
     }
 }
 
@@ -78,13 +143,19 @@ fn find(path: &Path, which: Which) -> Result<PathBuf> {
             ))),
         };
     }
+    let all = checkpoint::all(path)?;
+    if all.is_empty()
+        && let Some(file) = find_published(path, which)?
+    {
+        return Ok(file);
+    }
     let (kind, wanted) = match which {
         Which::Newest => return checkpoint::newest(path),
         Which::Step(step) => ("step", step),
         Which::Epoch(epoch) => ("epoch", epoch),
     };
     let mut numbers = Vec::new();
-    for (step, file) in checkpoint::all(path)?.into_iter().rev() {
+    for (step, file) in all.into_iter().rev() {
         let number = match which {
             Which::Epoch(_) => Header::<IgnoredAny>::read(&Reader::open(&file)?)?.epoch,
             _ => step,
@@ -98,4 +169,21 @@ fn find(path: &Path, which: Which) -> Result<PathBuf> {
     let listed = numbers.iter().rev().map(u64::to_string).collect::<Vec<_>>().join(", ");
     let there_are = if numbers.is_empty() { "none at all".into() } else { format!("those of {kind} {listed}") };
     Err(Error::NotFound(format!("{} has no checkpoint of {kind} {wanted}; there are {there_are}", path.display())))
+}
+
+/// The `netG_N.pth` of an epoch, or the last one, in a folder of the published program.
+fn find_published(folder: &Path, which: Which) -> Result<Option<PathBuf>> {
+    let mut found = Vec::new();
+    for entry in fs::read_dir(folder).at(folder, "read")? {
+        let path = entry.at(folder, "read")?.path();
+        let name = path.file_name().and_then(|name| name.to_str());
+        let epoch = name.and_then(|name| name.strip_prefix("netG_")?.strip_suffix(".pth")?.parse::<u64>().ok());
+        found.extend(epoch.map(|epoch| (epoch, path)));
+    }
+    let wanted = |epoch: u64| match which {
+        Which::Newest => true,
+        Which::Epoch(wanted) => epoch == wanted,
+        Which::Step(_) => false,
+    };
+    Ok(found.into_iter().filter(|(epoch, _)| wanted(*epoch)).max().map(|(_, path)| path))
 }
