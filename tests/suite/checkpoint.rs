@@ -3,7 +3,11 @@
 use std::fs;
 
 use ddgan::checkpoint::safetensors::{Reader, write};
-use ddgan::tensor::Tensor;
+use ddgan::checkpoint::{FORMAT, GENERATOR, Header, entries};
+use ddgan::models::Generator;
+use ddgan::sample::{Source, Which};
+use ddgan::tensor::{DType, Device, Tensor};
+use ddgan::train::preset;
 
 fn example() -> Vec<(String, Tensor)> {
     vec![
@@ -80,4 +84,23 @@ fn damaged_files_are_errors_that_name_the_file() {
     let missing = reader.read("d.missing").unwrap_err().to_string();
     assert!(missing.contains("has no tensor `d.missing`"), "{missing}");
     assert!(reader.read_i64("b.weight").unwrap_err().to_string().contains("expected I64"));
+}
+
+/// Terabytes, if they were allocated.
+#[test]
+fn a_header_may_claim_a_network_that_no_memory_holds() {
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("claims.safetensors");
+    let mut config = preset("digits").unwrap();
+    let generator = Generator::new(&config.generator, 0, DType::F32, &Device::Cpu).unwrap();
+    let tensors: Vec<_> = entries(GENERATOR, generator.params()).collect();
+    let mut open = |width: usize| {
+        config.generator.num_channels_dae = width;
+        let header = Header { format: FORMAT, step: 1, epoch: 0, seed: 0, pictures: None, config: config.clone() };
+        header.write(&path, &tensors).unwrap();
+        Source::open(&path, Which::Newest, false, DType::F32, &Device::Cpu)
+    };
+    assert!(open(16).is_ok());
+    let error = open(1 << 16).err().expect("an error").to_string();
+    assert!(error.contains("claims.safetensors") && error.contains("do not fit"), "{error}");
 }

@@ -115,6 +115,18 @@ fn configurations_that_cannot_work_name_their_key() {
     assert!(TrainConfig { lr_g: nan, ..Default::default() }.validate().is_err());
 }
 
+/// Neither the parser nor what it builds may use up the stack.
+#[test]
+fn what_is_nested_too_deep_is_an_error() {
+    let (lists, tables) = ("[".repeat(100_000), "a.".repeat(100_000));
+    for text in [format!("seed = {lists}"), format!("{tables}a = 1"), format!("[{tables}a]")] {
+        assert!(Layer::parse(&text).is_err());
+    }
+    for assignment in [format!("seed={lists}"), format!("{tables}a=1"), format!("generator={{{tables}a=1}}")] {
+        assert!(Layer::assignment(&assignment).is_err());
+    }
+}
+
 /// Values as a file may have them: numbers near every edge, strings, lists, and things that are no value.
 fn value() -> impl Strategy<Value = String> {
     prop_oneof![
