@@ -71,12 +71,12 @@ fn print(text: &str) -> io::Result<()> {
 /// last counts, and of one with many values, all do. `train -h` leaves out what is rarely set.
 fn command() -> Command {
     fn refine(command: Command) -> Command {
-        command.mut_args(with_underscores).mut_subcommands(refine)
+        let command = command.mut_args(with_underscores).mut_subcommands(refine);
+        if command.get_name() == "train" { command.mut_args(train::hide_if_rare) } else { command }
     }
     fn with_underscores(arg: Arg) -> Arg {
         let underscored = arg.get_long().filter(|long| long.contains('-')).map(|long| long.replace('-', "_"));
         if let Some(alias) = underscored { arg.alias(alias) } else { arg }
     }
-    let command = refine(Cli::command().args_override_self(true));
-    command.mut_subcommand("train", |train| train.mut_args(train::hide_if_rare))
+    refine(Cli::command().args_override_self(true))
 }
