@@ -33,8 +33,9 @@ impl std::fmt::Display for DType {
 }
 
 /// Where a tensor lives.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub enum Device {
+    #[default]
     Cpu,
     #[cfg(feature = "cuda")]
     Cuda(Arc<cuda::Gpu>),
@@ -65,9 +66,15 @@ impl Device {
         Err(Error::cuda("this program was built without the feature `cuda`"))
     }
 
-    /// The first GPU that can be used, else the CPU.
-    pub fn auto() -> Device {
-        Device::cuda(0).unwrap_or(Device::Cpu)
+    /// How many GPUs there are, whether or not this program can use them.
+    #[cfg(feature = "cuda")]
+    pub fn gpu_count() -> usize {
+        cuda::count()
+    }
+
+    #[cfg(not(feature = "cuda"))]
+    pub fn gpu_count() -> usize {
+        0
     }
 
     /// What its maker calls it.
@@ -99,17 +106,38 @@ impl std::fmt::Display for Device {
     }
 }
 
-/// `cpu`, `cuda`, `cuda:1`, or `auto`: a GPU if there is one.
-impl std::str::FromStr for Device {
+/// What a user calls a device.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum DeviceName {
+    /// The first GPU if it can be used, else the CPU.
+    #[default]
+    Auto,
+    Cpu,
+    Cuda(usize),
+}
+
+impl DeviceName {
+    /// Errors as [`Device::cuda`].
+    pub fn open(self) -> Result<Device> {
+        match self {
+            DeviceName::Auto => Ok(Device::cuda(0).unwrap_or_default()),
+            DeviceName::Cpu => Ok(Device::Cpu),
+            DeviceName::Cuda(ordinal) => Device::cuda(ordinal),
+        }
+    }
+}
+
+impl std::str::FromStr for DeviceName {
     type Err = Error;
 
-    fn from_str(text: &str) -> Result<Device> {
+    fn from_str(text: &str) -> Result<DeviceName> {
+        let unknown = || Error::config("expected auto, cpu, cuda or cuda:N");
         match text.split_once(':') {
-            None if text == "cpu" => Ok(Device::Cpu),
-            None if text == "auto" => Ok(Device::auto()),
-            None if text == "cuda" => Device::cuda(0),
-            Some(("cuda", ordinal)) if ordinal.parse::<usize>().is_ok() => Device::cuda(ordinal.parse().unwrap_or(0)),
-            _ => Err(Error::config(format!("`{text}` is no device: expected auto, cpu, cuda or cuda:N"))),
+            None if text == "auto" => Ok(DeviceName::Auto),
+            None if text == "cpu" => Ok(DeviceName::Cpu),
+            None if text == "cuda" => Ok(DeviceName::Cuda(0)),
+            Some(("cuda", ordinal)) => Ok(DeviceName::Cuda(ordinal.parse().map_err(|_| unknown())?)),
+            _ => Err(unknown()),
         }
     }
 }

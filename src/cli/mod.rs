@@ -1,6 +1,7 @@
 //! The program's face: one file per verb.
 
 mod data;
+mod device;
 mod manual;
 mod sample;
 mod train;

@@ -7,11 +7,12 @@ use std::time::Instant;
 use anyhow::{bail, ensure};
 use clap::Args;
 
+use crate::cli::device::DeviceOption;
 use crate::data::ImageShape;
 use crate::data::toys::Kind;
 use crate::sample::grid::near_square;
 use crate::sample::{self, Draw, Output, Plan, SampleId, Sampler, Samples, SeedList, Source, Timing, Which};
-use crate::tensor::{DType, Device};
+use crate::tensor::DType;
 use crate::train::published_folder;
 
 /// Draw pictures with a trained generator.
@@ -84,6 +85,8 @@ pub struct SampleArgs {
     /// Replace files that are there
     #[arg(long, help_heading = "Output")]
     overwrite: bool,
+    #[command(flatten)]
+    device: DeviceOption,
 }
 
 fn at_least_1() -> clap::builder::RangedU64ValueParser {
@@ -95,9 +98,10 @@ const MOST: u64 = 100_000_000;
 
 pub fn run(args: &SampleArgs) -> anyhow::Result<ExitCode> {
     const DTYPE: DType = DType::F32;
+    let device = args.device.open()?;
     let run = args.run();
     let Source { dataset, generator, process, path, step, averaged, note, .. } =
-        Source::open(&run, args.which(), args.raw, DTYPE, &Device::Cpu)?;
+        Source::open(&run, args.which(), args.raw, DTYPE, &device)?;
     if let Some(note) = note {
         eprintln!("{note}");
     }
@@ -114,7 +118,7 @@ pub fn run(args: &SampleArgs) -> anyhow::Result<ExitCode> {
     let plan = Plan { shape, count, columns, beside: Kind::by_name(&dataset), overwrite: args.overwrite };
     let mut files = Files::open(args, &path, &plan, steps)?;
 
-    let sampler = Sampler { generator: &generator, process: &process, dtype: DTYPE, device: Device::Cpu };
+    let sampler = Sampler { generator: &generator, process: &process, dtype: DTYPE, device };
     let (mut timing, started, mut done) = (Timing::default(), Instant::now(), 0);
     let mut draws = draws.peekable();
     while draws.peek().is_some() {

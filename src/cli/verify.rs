@@ -5,6 +5,7 @@ use std::process::ExitCode;
 
 use clap::Args;
 
+use crate::cli::device::DeviceOption;
 use crate::tensor::DType;
 use crate::testing::verify::{self, Judged, Tolerances};
 
@@ -22,13 +23,16 @@ pub struct VerifyArgs {
     /// The largest error of gradients and updated parameters that passes
     #[arg(long, default_value_t = Tolerances::default().gradients, value_name = "X")]
     tolerance_grad: f64,
+    #[command(flatten)]
+    device: DeviceOption,
 }
 
 pub fn run(args: &VerifyArgs) -> anyhow::Result<ExitCode> {
     let tolerances = Tolerances { outputs: args.tolerance_out, gradients: args.tolerance_grad };
+    let device = args.device.open()?;
     let mut failed = 0;
     for path in &args.files {
-        let report = verify::verify(path, DType::F32)?;
+        let report = verify::verify(path, DType::F32, &device)?;
         println!("{} ({})", path.display(), report.kind);
         for group in &report.groups {
             let fails = !group.passes(&tolerances);

@@ -3,7 +3,7 @@
 mod random;
 
 pub use crate::backend::philox::Key;
-pub use crate::backend::{DType, Device};
+pub use crate::backend::{DType, Device, DeviceName};
 pub use random::{normal, stream, uniform};
 
 use std::borrow::Cow;

@@ -8,24 +8,25 @@ use serde::de::DeserializeOwned;
 use crate::checkpoint::published::from_published;
 use crate::checkpoint::safetensors::Reader;
 use crate::nn::{Param, Timesteps};
-use crate::tensor::{DType, Tensor};
+use crate::tensor::{DType, Device, Tensor};
 use crate::{Error, Result};
 
-/// An open fixture. Tensors come out in this project's layout and in the type asked for when it was opened.
+/// An open fixture. Tensors come out in this project's layout and in the type and on the device asked for when it was opened.
 pub struct Fixture {
     reader: RefCell<Reader>,
     kind: String,
     dtype: DType,
+    device: Device,
 }
 
 impl Fixture {
     /// Errors: not a safetensors file, or without the two strings that make it a fixture.
-    pub fn open(path: impl AsRef<Path>, dtype: DType) -> Result<Self> {
+    pub fn open(path: impl AsRef<Path>, dtype: DType, device: &Device) -> Result<Self> {
         let reader = Reader::open(&path)?;
         let Some(kind) = reader.metadata("kind").map(str::to_owned) else {
             return Err(Error::format(path, "is no fixture: its metadata has no `kind`"));
         };
-        Ok(Fixture { reader: RefCell::new(reader), kind, dtype })
+        Ok(Fixture { reader: RefCell::new(reader), kind, dtype, device: device.clone() })
     }
 
     /// Which computation this is.
@@ -35,6 +36,10 @@ impl Fixture {
 
     pub fn dtype(&self) -> DType {
         self.dtype
+    }
+
+    pub fn device(&self) -> &Device {
+        &self.device
     }
 
     /// The options of the computation.
@@ -59,7 +64,7 @@ impl Fixture {
     /// A tensor: pictures come as [N, H, W, C], weights as the networks keep them.
     pub fn tensor(&self, name: &str) -> Result<Tensor> {
         let published = self.reader.borrow_mut().read(name)?;
-        from_published(name, &published).cast(self.dtype)
+        from_published(name, &published).to(self.dtype, &self.device)
     }
 
     /// The numbers of a tensor in the order of this project's layout.

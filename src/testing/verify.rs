@@ -11,7 +11,7 @@ use super::fixtures::Fixture;
 use crate::Result;
 use crate::autograd::Var;
 use crate::nn::Param;
-use crate::tensor::{DType, Tensor};
+use crate::tensor::{DType, Device, Tensor};
 
 /// The largest relative 2-norm errors that pass.
 #[derive(Clone, Copy, Debug)]
@@ -77,11 +77,11 @@ impl Report {
     }
 }
 
-/// Computes in `dtype` what the fixture at `path` holds and compares.
+/// Computes in `dtype` on `device` what the fixture at `path` holds and compares.
 ///
 /// Errors: a file that is no fixture or of an unknown kind, parameters that do not fit the network it describes.
-pub fn verify(path: impl AsRef<Path>, dtype: DType) -> Result<Report> {
-    let fixture = Fixture::open(path, dtype)?;
+pub fn verify(path: impl AsRef<Path>, dtype: DType, device: &Device) -> Result<Report> {
+    let fixture = Fixture::open(path, dtype, device)?;
     let groups = match fixture.kind() {
         "generator" => networks::generator(&fixture)?,
         "discriminator" => networks::discriminator(&fixture)?,

@@ -28,6 +28,7 @@ pub struct RunOptions {
     /// Ends the training early.
     pub max_steps: Option<u64>,
     pub max_time: Option<Duration>,
+    pub device: Device,
     /// Somebody sets it to have the training saved and ended after the step under way.
     pub stop: Arc<AtomicBool>,
 }
@@ -55,7 +56,6 @@ pub enum Ending {
 }
 
 const DTYPE: DType = DType::F32;
-const DEVICE: Device = Device::Cpu;
 
 /// Trains until the last epoch, until a limit of the options, or until it is asked to stop, and saves the result.
 ///
@@ -68,6 +68,7 @@ pub fn run(config: &TrainConfig, options: &RunOptions) -> Result<Finished> {
 }
 
 struct Run {
+    device: Device,
     trainer: Trainer,
     data: Arc<dyn Dataset>,
     loader: Loader,
@@ -110,7 +111,7 @@ impl Run {
             }
         };
         let data = open_data(config)?;
-        let mut trainer = Trainer::new(config, DTYPE, &DEVICE)?;
+        let mut trainer = Trainer::new(config, DTYPE, &options.device)?;
         let mut interval = Interval::default();
         if let Some(point) = &point {
             check_size(&*data, point.header.pictures)?;
@@ -142,6 +143,7 @@ impl Run {
         progress.note(&introduction(&dir, &*data, &footprint));
         notes.iter().for_each(|note| progress.note(note));
         Ok(Run {
+            device: options.device.clone(),
             epoch: first.saturating_sub(1) / loader.batches_per_epoch(),
             earlier_seconds: dir.last_stats().map_or(0.0, |(_, seconds)| seconds),
             saved: point.filter(|point| point.path.starts_with(dir.path())).map(|_| first),
@@ -183,6 +185,7 @@ impl Run {
         self.epoch = batch.epoch;
         let shape = self.data.shape();
         let real = Tensor::from_f32(&batch.images, [batch.len(), shape.height, shape.width, shape.channels]);
+        let real = real.to_device(&self.device)?;
         let losses = self.trainer.step(&self.trainer.draw_inputs(real)?, self.learning_rates())?;
         self.interval.add(&losses, batch.len());
         Ok(())
@@ -308,7 +311,7 @@ impl Run {
                 return Ok(());
             }
             let samples = first..count.min(first + batch_size as u64);
-            let images = sample::draw(generator, self.trainer.process(), seed, samples, DTYPE, &DEVICE)?;
+            let images = sample::draw(generator, self.trainer.process(), seed, samples, DTYPE, &self.device)?;
             drawn.push(&images.to_f32());
         }
         drawn.save_overview(path, dataset)?;

@@ -7,6 +7,8 @@ use ddgan::testing::cases::{self, Case};
 use ddgan::testing::closeness::{Tolerance, check_close, relative_error};
 use ddgan::{Error, Result, ops};
 
+use crate::program::{ddgan, fail, stderr};
+
 /// Kernels have at most so many versions.
 const VERSIONS: usize = 3;
 
@@ -179,4 +181,13 @@ fn a_full_memory_is_an_error_that_says_how_full() {
         other => panic!("{other:?}"),
     }
     assert_eq!(Tensor::full(1.0, [3], DType::F32, &device).unwrap().to_f32(), [1.0; 3]);
+}
+
+#[test]
+fn a_device_that_is_not_there_is_an_error() {
+    let folder = tempfile::tempdir().unwrap();
+    fail(folder.path(), "train --device cuda:99", &["cuda:99 cannot be used"]);
+    let unknown = ddgan(folder.path(), "train --device gpu");
+    assert_eq!(unknown.status.code(), Some(2));
+    assert!(stderr(&unknown).contains("expected auto, cpu, cuda or cuda:N"));
 }

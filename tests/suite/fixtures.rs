@@ -3,7 +3,7 @@
 use std::collections::HashMap;
 use std::path::PathBuf;
 
-use ddgan::tensor::DType;
+use ddgan::tensor::{DType, Device};
 use ddgan::testing::verify::{Report, Tolerances, verify};
 use safetensors::SafeTensors;
 use safetensors::tensor::TensorView;
@@ -13,7 +13,7 @@ fn fixture(name: &str) -> PathBuf {
 }
 
 fn check(name: &str, dtype: DType, tolerances: Tolerances) {
-    let report = verify(fixture(name), dtype).unwrap();
+    let report = verify(fixture(name), dtype, &Device::Cpu).unwrap();
     for group in &report.groups {
         println!("{name} {dtype} {}: {:.1e} ({})", group.name, group.error, group.worst);
     }
@@ -68,7 +68,7 @@ fn check_changed(file: &str, tensor: &str, change: Option<fn(f32) -> f32>) -> dd
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join(file);
     safetensors::serialize_to_file(tensors, metadata.metadata().clone(), &path).unwrap();
-    verify(path, DType::F32)
+    verify(path, DType::F32, &Device::Cpu)
 }
 
 /// The names of the groups over tolerance.
@@ -107,5 +107,5 @@ fn files_that_cannot_be_checked() {
     let missing = error("generator_default.safetensors", "param.all_modules.3.Conv_1.weight");
     assert!(missing.contains("generator_default") && missing.contains("all_modules.3.Conv_1.weight"), "{missing}");
     assert!(error("discriminator_small.safetensors", "out").contains("`out`"));
-    assert!(verify(fixture("README.md"), DType::F32).is_err());
+    assert!(verify(fixture("README.md"), DType::F32, &Device::Cpu).is_err());
 }

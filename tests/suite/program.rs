@@ -16,8 +16,8 @@ pub fn ddgan(folder: &Path, arguments: &str) -> Output {
 
 pub fn command(folder: &Path, arguments: &str) -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_ddgan"));
-    // Neither colours nor data from the machine that tests.
-    command.current_dir(folder).env_remove("DDGAN_DATA").env_remove("CLICOLOR_FORCE");
+    // Neither colours nor data nor GPUs from the machine that tests.
+    command.current_dir(folder).env_remove("DDGAN_DATA").env_remove("CLICOLOR_FORCE").env("CUDA_VISIBLE_DEVICES", "");
     command.args(arguments.split_whitespace());
     command
 }

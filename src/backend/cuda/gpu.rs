@@ -62,22 +62,21 @@ impl Gpu {
     ///
     /// Errors: no driver, no such GPU or one too old, a program without kernels.
     pub fn open(ordinal: usize, newest_version: usize) -> Result<Arc<Gpu>> {
+        let refuse = |why: &str| Err(Error::cuda(format!("cuda:{ordinal} cannot be used: {why}")));
         // SAFETY: as in `count`.
         if !unsafe { sys::is_culib_present() } {
-            return Err(Error::cuda("no NVIDIA driver was found (libcuda.so); --device cpu computes without"));
-        }
-        if COMPILER.is_none() {
-            return Err(Error::cuda(
-                "this program has no CUDA kernels, because nvcc was not found when it was built; \
-                 scripts/get-nvcc installs it, then build again",
-            ));
+            return refuse("no NVIDIA driver was found (libcuda.so); --device cpu computes without");
         }
         match count() {
-            0 => return Err(Error::cuda("no NVIDIA GPU was found; --device cpu computes without")),
-            n if ordinal >= n => {
-                return Err(Error::cuda(format!("there is no GPU {ordinal}: they are 0 to {}", n - 1)));
-            }
+            0 => return refuse("the driver finds no GPU; --device cpu computes without"),
+            n if ordinal >= n => return refuse(&format!("the last GPU is cuda:{}", n - 1)),
             _ => {}
+        }
+        if COMPILER.is_none() {
+            return refuse(
+                "this program has no CUDA kernels, because nvcc was not found when it was built; \
+                 scripts/get-nvcc installs it, then build again",
+            );
         }
         let open = || {
             let device = result::device::get(ordinal as i32)?;
@@ -106,12 +105,13 @@ impl Gpu {
             };
             Ok((gpu, capability))
         };
-        let (gpu, [major, minor]) = open().map_err(|e| Error::cuda(format!("GPU {ordinal}: {}", describe(e))))?;
+        let (gpu, [major, minor]) = match open() {
+            Ok(opened) => opened,
+            Err(error) => return refuse(&describe(error)),
+        };
         if [major, minor] < OLDEST {
-            return Err(Error::cuda(format!(
-                "{gpu} ({}) has compute capability {major}.{minor}; {}.{} is needed",
-                gpu.name, OLDEST[0], OLDEST[1]
-            )));
+            let [a, b] = OLDEST;
+            return refuse(&format!("{} has compute capability {major}.{minor}; {a}.{b} is needed", gpu.name));
         }
         Ok(Arc::new(gpu))
     }

@@ -17,6 +17,7 @@ use clap::{Arg, Args};
 use signal_hook::consts::{SIGINT, SIGTERM};
 use signal_hook::flag;
 
+use crate::cli::device::DeviceOption;
 use crate::train::{self, Earlier, Ending, Finished, PRESETS, RunOptions};
 use config::ConfigArgs;
 
@@ -49,6 +50,8 @@ pub struct TrainArgs {
     /// Print the configuration as TOML, for --config, and stop
     #[arg(long, short = 'n')]
     dry_run: bool,
+    #[command(flatten)]
+    device: DeviceOption,
     #[command(flatten)]
     config: ConfigArgs,
 }
@@ -94,8 +97,9 @@ pub fn run(args: &TrainArgs) -> anyhow::Result<ExitCode> {
         return Ok(ExitCode::SUCCESS);
     }
     let (name, max_steps, max_time) = (start.name, args.max_steps, args.max_minutes);
+    let device = args.device.open()?;
     let stop = stop_on_signals()?;
-    let finished = train::run(&config, &RunOptions { outdir, name, resume, max_steps, max_time, stop })?;
+    let finished = train::run(&config, &RunOptions { outdir, name, resume, max_steps, max_time, device, stop })?;
     println!("{}", farewell(&finished, config.num_epoch));
     Ok(ExitCode::SUCCESS)
 }

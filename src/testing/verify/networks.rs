@@ -5,13 +5,12 @@ use crate::Result;
 use crate::autograd::{Graph, Var, grad};
 use crate::models::{Discriminator, DiscriminatorConfig, Generator, GeneratorConfig};
 use crate::nn::Param;
-use crate::tensor::Device;
 use crate::testing::fixtures::Fixture;
 use crate::train::losses;
 
 pub fn generator(fixture: &Fixture) -> Result<Vec<Group>> {
     let config: GeneratorConfig = fixture.config()?;
-    let network = Generator::new(&config, 0, fixture.dtype(), &Device::Cpu)?;
+    let network = Generator::new(&config, 0, fixture.dtype(), fixture.device())?;
     fixture.load("param.", network.params())?;
     let x = Var::leaf(fixture.tensor("x")?);
     let z = Var::leaf(fixture.tensor("z")?);
@@ -34,7 +33,7 @@ pub fn generator(fixture: &Fixture) -> Result<Vec<Group>> {
 
 pub fn discriminator(fixture: &Fixture) -> Result<Vec<Group>> {
     let config: DiscriminatorConfig = fixture.config()?;
-    let network = Discriminator::new(&config, 0, fixture.dtype(), &Device::Cpu)?;
+    let network = Discriminator::new(&config, 0, fixture.dtype(), fixture.device())?;
     fixture.load("param.", network.params())?;
     let x = Var::leaf(fixture.tensor("x")?);
     let x_t = Var::constant(fixture.tensor("x_t")?);

@@ -7,7 +7,7 @@ use crate::Result;
 use crate::diffusion::{Process, Schedule, ScheduleConfig};
 use crate::models::{Generator, GeneratorConfig};
 use crate::sample::{Denoised, denoise};
-use crate::tensor::{Device, Tensor};
+use crate::tensor::Tensor;
 use crate::testing::fixtures::Fixture;
 
 pub fn schedule(fixture: &Fixture) -> Result<Vec<Group>> {
@@ -42,7 +42,7 @@ struct SampleConfig {
 pub fn sample(fixture: &Fixture) -> Result<Vec<Group>> {
     let config: SampleConfig = fixture.config()?;
     let process = Process::new(&config.schedule)?;
-    let generator = Generator::new(&config.generator, 0, fixture.dtype(), &Device::Cpu)?;
+    let generator = Generator::new(&config.generator, 0, fixture.dtype(), fixture.device())?;
     fixture.load("param.", generator.params())?;
     let mut x = fixture.tensor("x_T")?;
     let mut groups = Vec::new();

@@ -7,7 +7,7 @@ use crate::Result;
 use crate::diffusion::ScheduleConfig;
 use crate::models::{DiscriminatorConfig, GeneratorConfig};
 use crate::nn::Param;
-use crate::tensor::{Device, Key};
+use crate::tensor::Key;
 use crate::testing::fixtures::Fixture;
 use crate::train::{HalfInputs, TrainConfig, Trainer};
 
@@ -43,7 +43,7 @@ pub fn train_step(fixture: &Fixture) -> Result<Vec<Group>> {
         lazy_reg,
         ..Default::default()
     };
-    let mut trainer = Trainer::new(&config, fixture.dtype(), &Device::Cpu)?;
+    let mut trainer = Trainer::new(&config, fixture.dtype(), fixture.device())?;
     fixture.load("g.param.", trainer.generator().params())?;
     fixture.load("d.param.", trainer.discriminator().params())?;
 

@@ -1,5 +1,6 @@
 // The device and its context.
 #include <cstdio>
+#include <cstdlib>
 #include <cstring>
 
 #include "memory.h"
@@ -39,7 +40,10 @@ API cuGetErrorName(CUresult e, const char** s) {
 }
 API cuGetErrorString(CUresult e, const char** s) { return cuGetErrorName(e, s); }
 
-API cuDeviceGetCount(int* n) { return *n = 1, CUDA_SUCCESS; }
+API cuDeviceGetCount(int* n) {
+  const char* visible = getenv("CUDA_VISIBLE_DEVICES");
+  return *n = !visible || *visible, CUDA_SUCCESS;
+}
 API cuDeviceGet(CUdevice* d, int i) { return *d = i, i ? CUDA_ERROR_INVALID_DEVICE : CUDA_SUCCESS; }
 API cuDeviceGetName(char* s, int n, CUdevice) {
   snprintf(s, size_t(n), "stand-in for a GPU");

@@ -1,0 +1,70 @@
+//! NVIDIA's libraries, found where they usually are: nobody has to set LD_LIBRARY_PATH.
+
+use std::env;
+use std::path::{Path, PathBuf};
+
+use libloading::os::unix::{Library as Loaded, RTLD_GLOBAL, RTLD_NOW};
+
+/// A library that may be there.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Library {
+    CublasLt,
+}
+
+impl Library {
+    pub const ALL: [Library; 1] = [Library::CublasLt];
+
+    /// What files of it are called, newest first.
+    fn files(self) -> &'static [&'static str] {
+        match self {
+            Library::CublasLt => &["libcublasLt.so.13", "libcublasLt.so.12"],
+        }
+    }
+
+    /// Whether the system's own search finds it, or an earlier call here did.
+    fn is_known(self) -> bool {
+        // SAFETY: looks for a library, no more. cudarc panics where it is missing, so this is asked first.
+        match self {
+            Library::CublasLt => unsafe { cudarc::cublaslt::sys::is_culib_present() },
+        }
+    }
+
+    /// Whether it can be used. What is found in a folder is loaded by its path; the loader then knows it by name.
+    pub fn find(self) -> bool {
+        if self.is_known() {
+            return true;
+        }
+        let paths = folders().into_iter().flat_map(|folder| self.files().iter().map(move |file| folder.join(file)));
+        for path in paths.filter(|path| path.is_file()) {
+            // SAFETY: a library of NVIDIA's; loading it runs its own initialisation. It stays for the process.
+            if let Ok(library) = unsafe { Loaded::open(Some(&path), RTLD_NOW | RTLD_GLOBAL) } {
+                std::mem::forget(library);
+                return self.is_known();
+            }
+        }
+        false
+    }
+}
+
+/// Where toolkits and NVIDIA's Python packages put libraries.
+fn folders() -> Vec<PathBuf> {
+    let variable = |name: &str| env::var_os(name).filter(|v| !v.is_empty()).map(PathBuf::from);
+    let toolkits = ["CUDA_HOME", "CUDA_PATH"].into_iter().filter_map(variable);
+    let toolkits = toolkits.chain(["/usr/local/cuda", "/opt/cuda"].map(PathBuf::from));
+    let mut folders: Vec<PathBuf> =
+        toolkits.flat_map(|toolkit| [toolkit.join("lib64"), toolkit.join("targets/x86_64-linux/lib")]).collect();
+    let environments = ["VIRTUAL_ENV", "CONDA_PREFIX"].into_iter().filter_map(variable);
+    for environment in environments.chain(["/usr/local", "/usr"].map(PathBuf::from)) {
+        for python in children(&environment.join("lib")) {
+            for packages in ["site-packages", "dist-packages"] {
+                // nvidia/cu13/lib, nvidia/cublas/lib, nvidia/cudnn/lib
+                folders.extend(children(&python.join(packages).join("nvidia")).into_iter().map(|p| p.join("lib")));
+            }
+        }
+    }
+    folders
+}
+
+fn children(folder: &Path) -> Vec<PathBuf> {
+    std::fs::read_dir(folder).map(|entries| entries.flatten().map(|e| e.path()).collect()).unwrap_or_default()
+}
