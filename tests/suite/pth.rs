@@ -25,7 +25,7 @@ fn open(path: &Path, raw: bool) -> ddgan::Result<Source> {
 
 /// The generator computes what another implementation computed with the same parameters.
 fn check_output(generator: &Generator, expected: &str) {
-    let expected = Fixture::open(fixture(expected), DType::F32).unwrap();
+    let expected = Fixture::open(fixture(expected), DType::F32, &Device::Cpu).unwrap();
     let input = |name| Var::constant(expected.tensor(name).unwrap());
     let out = generator.forward(&input("x"), &expected.times("t").unwrap(), &input("z")).unwrap();
     let (got, want) = (out.into_value().to_f64(), expected.values("out").unwrap());
