@@ -137,6 +137,7 @@ impl Run {
             dir.update_config(config)?;
             // The line of an interval that goes on told only a part of it.
             dir.rewind(first, interval.is_empty() || first >= steps)?;
+            checkpoint::prune(dir.path(), config.keep_checkpoints, |step| is_major(step, major_steps))?;
         }
         let limits = Limits { steps, time: options.max_time };
         let progress = Progress::new(limits, first, started);
@@ -215,8 +216,8 @@ impl Run {
     }
 
     fn is_save_due(&self) -> bool {
-        let every = [Some(self.trainer.config().checkpoint_every), self.major_steps];
-        every.into_iter().flatten().any(|every| self.steps().is_multiple_of(every))
+        let done = self.steps();
+        done.is_multiple_of(self.trainer.config().checkpoint_every) || is_major(done, self.major_steps)
     }
 
     fn finish(&mut self) -> Result<Finished> {
@@ -333,12 +334,17 @@ impl Run {
             (self.dir.path().to_path_buf(), self.trainer.config().keep_checkpoints, self.major_steps);
         self.saver.start(move || {
             snapshot.write(&checkpoint::path_of(&run, done))?;
-            checkpoint::prune(&run, keep, |step| major.is_some_and(|major| step.is_multiple_of(major)))
+            checkpoint::prune(&run, keep, |step| is_major(step, major))
         })?;
         self.saved = Some(done);
         self.interval_started += before.elapsed();
         Ok(())
     }
+}
+
+/// Whether the checkpoint after a step is kept for good.
+fn is_major(step: u64, every: Option<u64>) -> bool {
+    step > 0 && every.is_some_and(|every| step.is_multiple_of(every))
 }
 
 /// The data set of a configuration, whose pictures must fit the networks.
