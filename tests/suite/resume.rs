@@ -11,8 +11,8 @@ use std::process::{Child, Output, Stdio};
 use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
-use ddgan::tensor::{DType, Device, Key, uniform};
-use ddgan::train::{Earlier, Ending, RunOptions, Stats};
+use ddgan::tensor::{DType, Device, Key, Tensor, uniform};
+use ddgan::train::{Earlier, Ending, RunOptions, Stats, Trainer};
 use tempfile::TempDir;
 
 use crate::program::{TINY, command, fail, stderr, succeed};
@@ -185,6 +185,26 @@ fn a_run_that_is_asked_to_stop_before_its_first_step_can_be_resumed() {
     let options = RunOptions { resume, max_steps: Some(1), ..Default::default() };
     let finished = ddgan::train::run(&config, &options).unwrap();
     assert_eq!((finished.ending, finished.new_steps), (Ending::Limit(folder.join("samples.png")), 1));
+}
+
+#[test]
+fn numbers_that_are_not_finite_are_never_saved() {
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("state.safetensors");
+    let mut config = ddgan::train::preset("digits").unwrap();
+    config.generator.num_channels_dae = 8;
+    let trainer = Trainer::new(&config, DType::F32, &Device::Cpu).unwrap();
+    let bias = trainer.discriminator().params().iter().find(|param| param.name() == "end_linear.bias").unwrap();
+    for value in [f32::NAN, f32::INFINITY] {
+        trainer.snapshot(0).write(&path).unwrap();
+        let before = fs::read(&path).unwrap();
+        let good = bias.value();
+        bias.set(Tensor::from_f32(&[value], [1])).unwrap();
+        let error = trainer.snapshot(0).write(&path).unwrap_err().to_string();
+        assert!(error.contains("d.param.end_linear.bias") && error.contains("diverged"), "{error}");
+        assert!(fs::read(&path).unwrap() == before);
+        bias.set(good).unwrap();
+    }
 }
 
 #[test]
