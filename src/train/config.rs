@@ -4,6 +4,7 @@ use std::path::PathBuf;
 
 use serde::{Deserialize, Serialize};
 
+use crate::data::picture::Filter;
 use crate::diffusion::{Schedule, ScheduleConfig};
 use crate::error::{Error, Result, check_range};
 use crate::models::{DiscriminatorConfig, Generator, GeneratorConfig};
@@ -20,6 +21,8 @@ pub struct TrainConfig {
     /// Whether pictures are mirrored at random; if not given, as is usual for the data set.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub flip: Option<bool>,
+    /// The filter with which pictures of other sizes are resized.
+    pub resize_filter: Filter,
     /// Decides the first parameters, the order of the data, and all noise.
     pub seed: u64,
     pub batch_size: usize,
@@ -62,6 +65,7 @@ impl Default for TrainConfig {
             dataset: "digits".into(),
             data_dir: None,
             flip: None,
+            resize_filter: Filter::Bilinear,
             seed: 1024,
             batch_size: 128,
             num_epoch: 1200,

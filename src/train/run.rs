@@ -350,7 +350,7 @@ fn is_major(step: u64, every: Option<u64>) -> bool {
 /// The data set of a configuration, whose pictures must fit the networks.
 fn open_data(config: &TrainConfig) -> Result<Arc<dyn Dataset>> {
     let (size, channels) = (config.generator.image_size, config.generator.num_channels);
-    let fit = Fit { size: Some(size), channels: Some(channels), ..Default::default() };
+    let fit = Fit { size: Some(size), channels: Some(channels), filter: config.resize_filter };
     let (name, data_dir) = (config.dataset.clone(), config.data_dir.clone());
     let data = data::open(&DataSpec { name, data_dir, fit, ..Default::default() })?;
     let shape = data.shape();

@@ -1,6 +1,7 @@
 //! Pictures of every kind against what Pillow makes of them (tests/fixtures/make_pictures.py), and folders and zip
 //! files of them.
 
+use super::program::{TINY, fail, png_size, succeed};
 use ddgan::data::picture::{Filter, Fit, Picture};
 use ddgan::data::{self, DataSpec, Dataset, Folder, ImageShape};
 use ddgan::sample::grid::unit_to_byte;
@@ -95,9 +96,18 @@ fn what_is_no_picture_is_said() {
         let bytes = fs::read(fixtures().join(file)).unwrap();
         for part in [2, 3, 10] {
             let cut = &bytes[..bytes.len() - bytes.len() / part];
-            // A jpeg that ends early is complete as far as it goes, for Pillow too unless it is told to be strict.
-            assert!(Picture::decode(cut).is_err() || file == "smooth.jpg", "a {part}th of {file} is missing");
+            assert!(Picture::decode(cut).is_err(), "a {part}th of {file} is missing");
         }
+    }
+}
+
+#[test]
+fn something_may_follow_a_picture() {
+    for file in ["colour.png", "smooth.jpg", "smooth_cmyk.jpg"] {
+        let bytes = fs::read(fixtures().join(file)).unwrap();
+        let longer = [&bytes[..], b"camera \xff notes"].concat();
+        assert_eq!(Picture::decode(&longer).unwrap(), Picture::decode(&bytes).unwrap(), "{file}");
+        assert!(Picture::decode(&[&bytes[..bytes.len() - 2], b"??"].concat()).is_err() || file == "colour.png");
     }
 }
 
@@ -284,4 +294,19 @@ fn a_zip_bomb_is_read_no_further_than_allowed() {
     assert!(fs::metadata(&path).unwrap().len() < 1 << 20);
     let text = Folder::open(&path, SMALL).err().unwrap().to_string();
     assert!(text.contains("a.png: is larger than the 256 MiB"), "{text}");
+}
+
+#[test]
+fn a_training_takes_pictures_of_any_kind() {
+    let dir = tempfile::tempdir().unwrap();
+    let folder = dir.path().join("faces");
+    fs::create_dir(&folder).unwrap();
+    for file in ["colour.png", "tall.png", "grey_alpha.png", "palette.png", "smooth.jpg", "smooth.webp"] {
+        fs::copy(fixtures().join(file), folder.join(file)).unwrap();
+    }
+    let train = format!("train {TINY} --dataset faces --image-size 16 --num-channels 3 --resize-filter lanczos");
+    succeed(dir.path(), &format!("{train} --max-steps 1"));
+    assert_eq!(png_size(&dir.path().join("runs/00000-faces/samples.png")), [38, 38]);
+    fs::write(folder.join("z.png"), "text").unwrap();
+    fail(dir.path(), &format!("{train} --max-steps 9"), &["faces/z.png", "is no picture"]);
 }

@@ -6,6 +6,7 @@ use clap::Args;
 use serde::de::DeserializeOwned;
 
 use crate::data::NAMES;
+use crate::data::picture::Filter;
 use crate::models::discriminator::DiscriminatorSize;
 use crate::models::ncsnpp::{Combine, EmbeddingType, Network, ProgressiveInput, ProgressiveOutput, ResBlockType};
 use crate::train::TrainConfig;
@@ -24,6 +25,9 @@ pub struct Options {
     /// Channels of the pictures
     #[arg(long, help_heading = "Data", value_name = "N")]
     num_channels: Option<usize>,
+    /// The filter that pictures of other sizes are resized with: box, bilinear, bicubic or lanczos
+    #[arg(long, help_heading = "Data", value_name = "FILTER", value_parser = variant::<Filter>)]
+    resize_filter: Option<Filter>,
 
     /// Decides first parameters, order of the data, and all noise
     #[arg(long, help_heading = "Training", value_name = "N")]
@@ -155,7 +159,7 @@ macro_rules! set {
 impl Options {
     /// Writes what was given over the values of a preset.
     pub fn apply(&self, config: &mut TrainConfig) {
-        set!(self => config; dataset, seed, batch_size, num_epoch, lr_g, lr_d, beta1, beta2, r1_gamma, lazy_reg,
+        set!(self => config; dataset, resize_filter, seed, batch_size, num_epoch, lr_g, lr_d, beta1, beta2, r1_gamma, lazy_reg,
             ema_decay, stats_every, grid_every, grid_pictures, checkpoint_every, keep_checkpoints, major_every);
         set!(self => config.schedule; num_timesteps, beta_min, beta_max);
         set!(self => config.generator; network, image_size, num_channels, num_channels_dae, ch_mult, num_res_blocks,
@@ -172,7 +176,11 @@ impl Options {
 }
 
 fn dataset_help() -> String {
-    format!("The data set: {}. Without a preset, the published program's defaults for it", NAMES.join(", "))
+    let names = NAMES.join(", ");
+    format!(
+        "The data set: {names}, or a path as for `folder`, a folder or zip file of pictures. Without a preset, the \
+         published program's defaults for it"
+    )
 }
 
 /// Parses a value that is one of a few names, with the error that lists them.

@@ -3,7 +3,7 @@
 use super::Picture;
 use crate::data::ImageShape;
 use image::error::{ImageError, LimitErrorKind};
-use image::{DynamicImage, ImageReader, Limits};
+use image::{DynamicImage, ImageFormat, ImageReader, Limits};
 use std::io::Cursor;
 
 /// The largest side, and the most memory that decoding may take: 67 million pixels of 4 bytes.
@@ -20,9 +20,9 @@ impl Picture {
         (limits.max_image_width, limits.max_image_height) = (Some(MAX_SIDE), Some(MAX_SIDE));
         limits.max_alloc = Some(MAX_MEMORY);
         let mut reader = ImageReader::new(Cursor::new(file)).with_guessed_format().map_err(|e| e.to_string())?;
-        if reader.format().is_none_or(|format| !format.reading_enabled()) {
+        let Some(format) = reader.format().filter(ImageFormat::reading_enabled) else {
             return Err(format!("is no picture that can be read: expected png, jpeg, webp or bmp, {}", start(file)));
-        }
+        };
         reader.limits(limits);
         let decoded = reader.decode().map_err(|error| match error {
             ImageError::Limits(e)
@@ -32,6 +32,9 @@ impl Picture {
             }
             error => format!("is a damaged picture ({error})"),
         })?;
+        if format == ImageFormat::Jpeg && !jpeg_has_end(file) {
+            return Err("is cut short".into());
+        }
         let (width, height) = (decoded.width() as usize, decoded.height() as usize);
         if width == 0 || height == 0 {
             return Err(format!("is a picture of {height}x{width} pixels"));
@@ -53,6 +56,33 @@ impl Picture {
         };
         Picture { shape: ImageShape { channels, ..self.shape }, pixels }
     }
+}
+
+/// Whether a jpeg, which could be decoded, has its end. The decoder makes grey of what is missing.
+fn jpeg_has_end(file: &[u8]) -> bool {
+    const END: u8 = 0xd9;
+    const SCAN: u8 = 0xda;
+    let alone = |marker: u8| matches!(marker, 0x01 | 0xd0..=0xd8);
+    if file.ends_with(&[0xff, END]) {
+        return true;
+    }
+    // Something may follow the end, so the markers are followed. Most have a length.
+    let mut at = 0;
+    while let Some(&[0xff, marker]) = file.get(at..at + 2) {
+        at += match (marker, file.get(at + 2..at + 4)) {
+            (END, _) => return true,
+            (0xff, _) => 1,
+            (marker, _) if alone(marker) => 2,
+            (_, Some(&[high, low])) => 2 + usize::from(u16::from_be_bytes([high, low])),
+            _ => return false,
+        };
+        if marker == SCAN {
+            // Its data end at a marker that is neither an escaped 0xff nor a restart.
+            let data = file.get(at..).unwrap_or_default().windows(2);
+            at += data.take_while(|&pair| pair[0] != 0xff || pair[1] == 0 || alone(pair[1])).count();
+        }
+    }
+    false
 }
 
 /// The first bytes of what is no picture, for people to recognise.
