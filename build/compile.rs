@@ -2,7 +2,7 @@
 
 use std::collections::hash_map::DefaultHasher;
 use std::hash::{Hash, Hasher};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::sync::Mutex;
 use std::{env, fs, thread};
@@ -16,18 +16,16 @@ pub struct Images {
 
 /// One file to be made, by commands that run one after another.
 pub struct Job {
+    /// Files and whole folders that the output depends on.
+    pub inputs: Vec<PathBuf>,
     pub output: PathBuf,
     pub commands: Vec<Command>,
 }
 
-/// Runs the jobs whose inputs or commands have changed since they last ran, NUM_JOBS at a time. All of them depend on
-/// `inputs`, files and whole folders. Warnings become cargo's.
-pub fn run(jobs: Vec<Job>, inputs: &[PathBuf]) {
-    let inputs = hash_files(inputs);
+/// Runs the jobs whose inputs or commands have changed since they last ran, NUM_JOBS at a time. Warnings become cargo's.
+pub fn run(jobs: Vec<Job>) {
     let stale = jobs.into_iter().filter_map(|job| {
-        let mut hasher = DefaultHasher::new();
-        (inputs, format!("{:?}", job.commands)).hash(&mut hasher);
-        let stamp = (job.output.with_extension("stamp"), hasher.finish().to_string());
+        let stamp = (job.output.with_extension("stamp"), hash(&job).to_string());
         let fresh = job.output.exists() && fs::read_to_string(&stamp.0).is_ok_and(|s| s == stamp.1);
         (!fresh).then_some((job, stamp))
     });
@@ -46,6 +44,13 @@ pub fn run(jobs: Vec<Job>, inputs: &[PathBuf]) {
     });
 }
 
+/// The .cuh files of some folders.
+pub fn headers(folders: &[&Path]) -> Vec<PathBuf> {
+    let entries = folders.iter().flat_map(|folder| fs::read_dir(folder).expect("a readable folder"));
+    let paths = entries.map(|e| e.expect("a readable folder").path());
+    paths.filter(|path| path.extension().is_some_and(|e| e == "cuh")).collect()
+}
+
 fn execute(mut command: Command) {
     let output = command.output().unwrap_or_else(|e| panic!("{command:?}: {e}"));
     let text = String::from_utf8_lossy(&output.stderr);
@@ -55,13 +60,16 @@ fn execute(mut command: Command) {
     }
 }
 
-fn hash_files(paths: &[PathBuf]) -> u64 {
+/// Of a job's commands and everything in its inputs.
+fn hash(job: &Job) -> u64 {
     let mut hasher = DefaultHasher::new();
-    let mut pending: Vec<PathBuf> = paths.to_vec();
+    format!("{:?}", job.commands).hash(&mut hasher);
+    let mut pending = job.inputs.clone();
+    pending.sort();
     while let Some(path) = pending.pop() {
         if path.is_dir() {
-            let mut entries: Vec<PathBuf> =
-                fs::read_dir(&path).expect("a readable folder").map(|e| e.expect("an entry").path()).collect();
+            let entries = fs::read_dir(&path).expect("a readable folder");
+            let mut entries: Vec<PathBuf> = entries.map(|e| e.expect("a readable folder").path()).collect();
             entries.sort();
             pending.extend(entries);
         } else {

@@ -4,7 +4,7 @@ use std::env;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-use crate::compile::{self, Images, Job};
+use crate::compile::{self, Images, Job, headers};
 use crate::scan::{NUMBERS, Source};
 
 /// Machine code for these, as far as nvcc knows them: A100, L4 and RTX 40, H100 and H200, B200, RTX 50.
@@ -35,10 +35,12 @@ pub fn build(root: &Path, folder: &Path, sources: &[&Source]) -> Option<Images> 
                 command.arg(format!("-DNUMBER={}", NUMBERS[number].0));
             }
             command.args(&targets).arg(&source.path).arg("-o").arg(&output);
-            Job { output, commands: vec![command] }
+            let mut inputs = headers(&[&root.join("kernels")]);
+            inputs.push(source.path.clone());
+            Job { inputs, output, commands: vec![command] }
         })
     });
-    compile::run(jobs.collect(), &[root.join("kernels"), root.join("tests/emulator/kernels")]);
+    compile::run(jobs.collect());
     Some(Images { folder: folder.to_owned(), compiler: version(&nvcc) })
 }
 

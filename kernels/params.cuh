@@ -25,3 +25,20 @@ struct AdamStep {
   float ema_decay;
   float ema_rest;
 };
+
+struct Gemm {
+  size_t m;
+  size_t n;
+  size_t k;
+  size_t lda;
+  size_t ldb;
+  size_t ldc;
+  size_t batch;
+  size_t stride_a;
+  size_t stride_b;
+  size_t stride_c;
+  bool trans_a;
+  bool trans_b;
+  double alpha;
+  double beta;
+};

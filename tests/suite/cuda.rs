@@ -109,7 +109,7 @@ macro_rules! parity {
     };
 }
 
-parity! { add affine expand leaky_relu mean_all mul power scale_add sigmoid silu softplus sum tanh }
+parity! { add affine expand leaky_relu linear matmul mean_all mul power scale_add sigmoid silu softplus sum tanh }
 
 /// Sizes around a Philox block, a pack of 16 bytes and a block of threads.
 const LENGTHS: [usize; 8] = [0, 1, 3, 4, 9, 255, 1024, 2051];

@@ -24,7 +24,8 @@ const ALIGNMENT: u32 = 16;
 /// The library, and the plans made so far.
 pub struct Blas {
     handle: sys::cublasLtHandle_t,
-    plans: Mutex<HashMap<Shape, Arc<Plan>>>,
+    /// None for what the library does not do.
+    plans: Mutex<HashMap<Shape, Option<Arc<Plan>>>>,
 }
 
 /// What a plan depends on.
@@ -64,7 +65,8 @@ impl Blas {
         })
     }
 
-    /// C = alpha op(A) op(B) + beta C, plus a bias [N] for every row.
+    /// C = alpha op(A) op(B) + beta C, plus a bias [N] for every row. False, and nothing done, where the library has no
+    /// algorithm for it.
     pub fn gemm(
         &self,
         gpu: &Arc<Gpu>,
@@ -73,9 +75,9 @@ impl Blas {
         b: &Storage,
         bias: Option<&Storage>,
         c: &mut Storage,
-    ) -> Result<()> {
-        if g.m == 0 || g.n == 0 || g.batch == 0 {
-            return Ok(());
+    ) -> Result<bool> {
+        if [g.m, g.n, g.k, g.batch].contains(&0) {
+            return Ok(false);
         }
         gpu.bind()?;
         let mut plans = self.plans.lock().unwrap();
@@ -91,11 +93,16 @@ impl Blas {
         let plan = match plans.get(&shape) {
             Some(plan) => plan.clone(),
             None => {
-                let plan = Arc::new(self.plan(&shape).map_err(|e| error(&format!("planning {g:?}"), e))?);
+                let plan = match self.plan(&shape) {
+                    Ok(plan) => Some(Arc::new(plan)),
+                    Err(e) if e.0 == sys::cublasStatus_t::CUBLAS_STATUS_NOT_SUPPORTED => None,
+                    Err(e) => return Err(error(&format!("planning {g:?}"), e)),
+                };
                 plans.insert(shape, plan.clone());
                 plan
             }
         };
+        let Some(plan) = plan else { return Ok(false) };
         let workspace = Storage::scratch(gpu, plan.workspace.div_ceil(4), DType::F32)?;
         let pointer = |s: &Storage| s.address() as *const c_void;
         let (alpha, beta) = (g.alpha as f32, g.beta as f32);
@@ -124,7 +131,8 @@ impl Blas {
                 gpu.stream().cast(),
             )
         };
-        run().map_err(|e| error(&format!("{g:?}"), e))
+        run().map_err(|e| error(&format!("{g:?}"), e))?;
+        Ok(true)
     }
 
     fn plan(&self, s: &Shape) -> std::result::Result<Plan, CublasError> {
@@ -163,24 +171,18 @@ impl Blas {
             let prefer = |attribute, value: *const c_void, size| {
                 result::set_matmul_pref_attribute(preference, attribute, value, size)
             };
-            prefer(Preference::CUBLASLT_MATMUL_PREF_MAX_WORKSPACE_BYTES, (&raw const WORKSPACE).cast(), 8)?;
+            let (room, aligned) = (WORKSPACE, ALIGNMENT);
+            prefer(Preference::CUBLASLT_MATMUL_PREF_MAX_WORKSPACE_BYTES, (&raw const room).cast(), size_of_val(&room))?;
             for attribute in [
                 Preference::CUBLASLT_MATMUL_PREF_MIN_ALIGNMENT_A_BYTES,
                 Preference::CUBLASLT_MATMUL_PREF_MIN_ALIGNMENT_B_BYTES,
                 Preference::CUBLASLT_MATMUL_PREF_MIN_ALIGNMENT_C_BYTES,
                 Preference::CUBLASLT_MATMUL_PREF_MIN_ALIGNMENT_D_BYTES,
             ] {
-                prefer(attribute, (&raw const ALIGNMENT).cast(), 4)?;
+                prefer(attribute, (&raw const aligned).cast(), size_of_val(&aligned))?;
             }
-            let found = result::get_matmul_algo_heuristic(
-                self.handle,
-                desc,
-                plan.b,
-                plan.a,
-                plan.c,
-                plan.c,
-                preference,
-            );
+            let found =
+                result::get_matmul_algo_heuristic(self.handle, desc, plan.b, plan.a, plan.c, plan.c, preference);
             result::destroy_matmul_pref(preference)?;
             let found = found?;
             (plan.algorithm, plan.workspace) = (found.algo, found.workspaceSize);
@@ -254,15 +256,15 @@ mod tests {
     /// Every transposition, batches, a bias, alpha and beta, in sizes that are no multiple of anything.
     #[test]
     fn products_are_those_of_the_cpu() {
-        let Ok(gpu) = Gpu::open(0, usize::MAX) else {
-            assert!(!cfg!(feature = "emulator"), "the stand-in is always there");
-            return eprintln!("skipped: no GPU");
+        let gpu = match Gpu::open(0, usize::MAX) {
+            Ok(gpu) => gpu,
+            Err(error) if cfg!(feature = "emulator") => panic!("{error}"),
+            Err(error) => return eprintln!("skipped: {error}"),
         };
         let Some(blas) = Blas::open() else { return eprintln!("skipped: no cuBLASLt") };
         let blas = blas.unwrap();
-        let random = |len: usize, stream| {
-            cpu::random::normal(len, crate::backend::philox::Key { seed: 5, stream }, DType::F32)
-        };
+        let random =
+            |len: usize, stream| cpu::random::normal(len, crate::backend::philox::Key { seed: 5, stream }, DType::F32);
         let numbers = |s: &cpu::Storage| <f32 as cpu::Float>::slice(s).to_vec();
         let (m, n, k) = (5, 7, 11);
         for (trans_a, trans_b) in [(false, false), (false, true), (true, false), (true, true)] {
@@ -270,8 +272,7 @@ mod tests {
             let g = if trans_a { g.trans_a() } else { g };
             let g = if trans_b { g.trans_b() } else { g };
             for g in [g, g.batch(3), g.alpha(0.5), g.alpha(-1.5).beta(0.25)] {
-                let [a, b, c] =
-                    [(m * k, 0), (k * n, 1), (m * n, 2)].map(|(len, stream)| random(g.batch * len, stream));
+                let [a, b, c] = [(m * k, 0), (k * n, 1), (m * n, 2)].map(|(len, stream)| random(g.batch * len, stream));
                 let mut want = numbers(&c);
                 <f32 as cpu::Float>::gemm(&g, &numbers(&a), &numbers(&b), &mut want);
                 for with_bias in [false, true] {
@@ -280,9 +281,9 @@ mod tests {
                     let (a, b, mut c, on_gpu) = (upload(&a), upload(&b), upload(&c), upload(&bias));
                     // The second time with the plan of the first.
                     let fresh = c.duplicate().unwrap();
-                    blas.gemm(&gpu, &g, &a, &b, with_bias.then_some(&on_gpu), &mut c).unwrap();
+                    assert!(blas.gemm(&gpu, &g, &a, &b, with_bias.then_some(&on_gpu), &mut c).unwrap());
                     let mut again = fresh;
-                    blas.gemm(&gpu, &g, &a, &b, with_bias.then_some(&on_gpu), &mut again).unwrap();
+                    assert!(blas.gemm(&gpu, &g, &a, &b, with_bias.then_some(&on_gpu), &mut again).unwrap());
                     let [got, again] = [&c, &again].map(|s| numbers(&s.download().unwrap()));
                     assert_eq!(got, again);
                     for (i, (got, want)) in got.iter().zip(&want).enumerate() {

@@ -11,6 +11,7 @@ use cudarc::driver::result::{self, DriverError};
 use cudarc::driver::sys;
 
 use super::Storage;
+use super::blas::Blas;
 use super::launch::{COMPILER, Grid, IMAGES, Kernel, SLOTS};
 use super::memory::{Block, Memory};
 use crate::{Error, Result};
@@ -29,6 +30,7 @@ pub struct Gpu {
     context: sys::CUcontext,
     stream: sys::CUstream,
     memory: Memory,
+    blas: OnceLock<Option<Blas>>,
     modules: [OnceLock<Module>; IMAGES.len()],
     functions: [OnceLock<Function>; SLOTS],
 }
@@ -100,6 +102,7 @@ impl Gpu {
                 context,
                 stream,
                 memory: Memory::default(),
+                blas: OnceLock::new(),
                 modules: [const { OnceLock::new() }; IMAGES.len()],
                 functions: [const { OnceLock::new() }; SLOTS],
             };
@@ -231,6 +234,20 @@ impl Gpu {
         // SAFETY: the block's own size.
         unsafe { result::memset_d8_async(block.address(), value, block.bytes(), self.stream) }
             .map_err(|e| self.error("filling memory", e))
+    }
+
+    /// cuBLASLt, if it is found.
+    pub(super) fn blas(&self) -> Result<Option<&Blas>> {
+        if self.blas.get().is_none() {
+            self.bind()?;
+            let opened = Blas::open().transpose()?;
+            return Ok(self.blas.get_or_init(|| opened).as_ref());
+        }
+        Ok(self.blas.get().and_then(Option::as_ref))
+    }
+
+    pub(super) fn stream(&self) -> sys::CUstream {
+        self.stream
     }
 
     pub(super) fn memory(&self) -> &Memory {

@@ -38,10 +38,6 @@ missing! {
         forward(A, B, C, D) -> (Storage, Storage);
         backward(A, B, C, D, E, F) -> (Storage, Storage, Storage);
     }
-    matmul {
-        forward(A, B, C) -> Storage;
-        with_bias(A, B, C, D) -> Storage;
-    }
     posterior_sample { forward(A, B, C, D) -> Storage; }
     resample { forward(A, B, C) -> Storage; }
     scale_samples { forward(A, B) -> Storage; }

@@ -3,8 +3,10 @@
 //! The launch functions in [`launch`] are generated from the kernels' signatures, so a wrong name, count, order or
 //! width of arguments does not compile. Shapes were checked in `ops` and are trusted here.
 
+mod blas;
 mod gpu;
 pub mod launch;
+mod libraries;
 mod memory;
 mod missing;
 mod number;
@@ -14,6 +16,7 @@ pub mod adam;
 pub mod affine;
 pub mod fill;
 pub mod leaky_relu;
+pub mod matmul;
 pub mod mul;
 pub mod power;
 pub mod random;
@@ -26,6 +29,7 @@ pub mod tanh;
 pub use missing::*;
 
 pub use gpu::{Gpu, count};
+pub use libraries::Library;
 pub use number::Number;
 pub(crate) use number::by_number;
 pub use storage::{In, Out, Storage};

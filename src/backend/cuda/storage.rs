@@ -89,6 +89,11 @@ impl Storage {
         self.len == 0
     }
 
+    /// Where it begins in the GPU's memory.
+    pub(super) fn address(&self) -> u64 {
+        self.block.address()
+    }
+
     /// For a kernel to read.
     pub fn read<T: Number>(&self) -> In<'_, T> {
         assert_eq!(self.dtype, T::DTYPE, "a kernel for another number type");
