@@ -4,6 +4,7 @@ pub mod cases;
 pub mod closeness;
 pub mod fixtures;
 mod gradient;
+pub mod parity;
 pub mod verify;
 
 pub use gradient::check_gradients;
