@@ -28,5 +28,5 @@ pub use resume::Earlier;
 pub use run::{Ending, Finished, RunOptions, run};
 pub use run_dir::{RunDir, published_folder, short_name};
 pub use state::Snapshot;
-pub use stats::Stats;
+pub use stats::{Stats, peak_memory_mib};
 pub use step::{DiscriminatorLosses, Losses, Trainer};

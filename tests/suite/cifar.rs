@@ -18,7 +18,7 @@ fn binary(pictures: std::ops::Range<usize>) -> Vec<u8> {
 }
 
 /// As Python 2 wrote them: {'batch_label': .., 'labels': [..], 'data': array, 'filenames': [..]}, protocol 2.
-fn pickled(pictures: std::ops::Range<usize>) -> Vec<u8> {
+pub fn pickled(pictures: std::ops::Range<usize>) -> Vec<u8> {
     let n = pictures.len() as u16;
     let mut bytes =
         b"\x80\x02}q\x01(U\x0bbatch_labelq\x02U\x15training batch 1 of 5q\x03U\x06labelsq\x04]q\x05(".to_vec();

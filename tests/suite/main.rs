@@ -9,6 +9,7 @@ mod discriminator;
 mod download;
 mod fixtures;
 mod flags;
+mod fuzz;
 mod generator;
 mod gradients;
 mod infer;
