@@ -1,13 +1,12 @@
 //! `ddgan completions` and `ddgan man`: what packages install beside the program.
 
+use std::fs;
 use std::path::PathBuf;
 use std::process::ExitCode;
 
 use anyhow::{Context, bail};
 use clap::{Args, Command};
 use clap_complete::Shell;
-
-use crate::fsutil::write_atomic;
 
 /// Print a script that completes this program's commands in a shell.
 ///
@@ -17,13 +16,13 @@ pub struct CompletionsArgs {
     shell: Shell,
 }
 
-/// Print the manual, or the page of one verb.
+/// Print the manual's page about the program, or about a verb.
 ///
 /// To read it: ddgan man train | man -l -
 #[derive(Args)]
 pub struct ManArgs {
-    /// The verb [default: the program as a whole]
-    verb: Option<String>,
+    /// The verb, such as `train` or `data fetch`
+    verb: Vec<String>,
     /// Write all pages to this folder instead: ddgan.1, ddgan-train.1, ...
     #[arg(long, value_name = "DIR", conflicts_with = "verb")]
     outdir: Option<PathBuf>,
@@ -36,34 +35,30 @@ pub fn completions(args: &CompletionsArgs, mut command: Command) -> anyhow::Resu
     Ok(ExitCode::SUCCESS)
 }
 
-pub fn man(args: &ManArgs, mut command: Command) -> anyhow::Result<ExitCode> {
-    command.build(); // gives the verbs their full names
-    let verbs = || command.get_subcommands().filter(|verb| verb.get_name() != "help");
+pub fn man(args: &ManArgs, command: Command) -> anyhow::Result<ExitCode> {
+    /// The manual is the help.
+    fn without_help(command: Command) -> Command {
+        command.disable_help_subcommand(true).mut_subcommands(without_help)
+    }
+    let mut command = without_help(command);
     if let Some(folder) = &args.outdir {
-        std::fs::create_dir_all(folder).with_context(|| format!("cannot make the folder {}", folder.display()))?;
-        for page in std::iter::once(&command).chain(verbs()) {
-            let name = page.get_display_name().unwrap_or(page.get_name());
-            let roff = page_of(page)?;
-            write_atomic(folder.join(format!("{name}.1")), |file| std::io::Write::write_all(file, roff.as_bytes()))?;
-        }
+        let write = || fs::create_dir_all(folder).and_then(|()| clap_mangen::generate_to(command, folder));
+        write().with_context(|| format!("cannot write pages to {}", folder.display()))?;
         return Ok(ExitCode::SUCCESS);
     }
-    let page = match &args.verb {
-        None => &command,
-        Some(name) => match verbs().find(|verb| verb.get_name() == name) {
+    command.build(); // gives the verbs their full names
+    let mut page = &command;
+    for name in &args.verb {
+        page = match page.find_subcommand(name) {
             Some(verb) => verb,
             None => {
-                let names: Vec<&str> = verbs().map(Command::get_name).collect();
+                let names: Vec<&str> = page.get_subcommands().map(Command::get_name).collect();
                 bail!("there is no verb `{name}`; there are: {}", names.join(", "));
             }
-        },
-    };
-    super::print(&page_of(page)?)?;
+        };
+    }
+    let mut text = Vec::new();
+    clap_mangen::Man::new(page.clone()).render(&mut text)?;
+    super::print(&String::from_utf8(text)?)?;
     Ok(ExitCode::SUCCESS)
-}
-
-fn page_of(command: &Command) -> anyhow::Result<String> {
-    let mut page = Vec::new();
-    clap_mangen::Man::new(command.clone()).render(&mut page)?;
-    Ok(String::from_utf8(page)?)
 }

@@ -28,7 +28,8 @@ struct Cli {
 #[derive(Args)]
 struct GlobalOptions {
     /// Threads to compute with [default: one a core]. Results do not depend on it.
-    #[arg(long, global = true, value_name = "N", value_parser = clap::value_parser!(u16).range(1..=1024))]
+    #[arg(long, global = true, display_order = 900, value_name = "N",
+          value_parser = clap::value_parser!(u16).range(1..=1024))]
     threads: Option<u16>,
 }
 
