@@ -117,14 +117,17 @@ pub trait Tensors {
 /// Errors: tensors that are missing, that no parameter asks for, or of another shape or type; then nothing is set.
 pub fn load(reader: &mut impl Tensors, prefix: &str, params: &[Param]) -> Result<()> {
     let values = read(reader, prefix, params)?;
-    let fit = |param: &Param, value: &Tensor| value.to(param.value().dtype(), &param.value().device());
-    params.iter().zip(values).try_for_each(|(param, value)| param.set(fit(param, &value)?))
+    params.iter().zip(values).try_for_each(|(param, value)| param.set(value))
 }
 
-/// The group's tensors for each parameter, laid out as in memory. Errors as [`load`].
+/// The group's tensors for each parameter, of its layout, type and device. Errors as [`load`].
 pub fn read(reader: &mut impl Tensors, prefix: &str, params: &[Param]) -> Result<Vec<Tensor>> {
     check(reader, prefix, params)?;
-    let value = |p: &Param| Ok(from_published(p.name(), &reader.read(&format!("{prefix}{}", p.name()))?));
+    let value = |param: &Param| {
+        let published = reader.read(&format!("{prefix}{}", param.name()))?;
+        let held = param.value();
+        from_published(param.name(), &published).to(held.dtype(), &held.device())
+    };
     params.iter().map(value).collect()
 }
 

@@ -8,7 +8,7 @@ use crate::checkpoint::{self, Header, safetensors::Reader};
 use crate::error::{Error, Result};
 use crate::nn::Param;
 use crate::ops::AdamState;
-use crate::tensor::Tensor;
+use crate::tensor::{Device, Tensor};
 
 /// A training at one moment. The trainer may go on meanwhile: it copies what it changes as long as this shares it.
 pub struct Snapshot {
@@ -72,12 +72,15 @@ impl Snapshot {
     ///
     /// Errors: numbers that are not finite, which nobody can continue from; the disk's.
     pub fn write(self, path: &Path) -> Result<()> {
-        match self.tensors.iter().find(|(_, tensor)| !tensor.is_finite()) {
+        // Fetched once, and what is on a device is free again.
+        let fetch = |(name, tensor): (String, Tensor)| Ok((name, tensor.to_device(&Device::Cpu)?));
+        let tensors: Vec<_> = self.tensors.into_iter().map(fetch).collect::<Result<_>>()?;
+        match tensors.iter().find(|(_, tensor)| !tensor.is_finite()) {
             Some((name, _)) => {
                 let what = format!("{name} has become infinite or NaN: the training has diverged");
                 Err(Error::Training { step: self.header.step, what })
             }
-            None => self.header.write(path, &self.tensors),
+            None => self.header.write(path, &tensors),
         }
     }
 }
