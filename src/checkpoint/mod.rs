@@ -5,13 +5,14 @@ pub mod pth;
 pub mod published;
 pub mod safetensors;
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
 
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
+use serde_json::Value;
 
 use crate::error::{Error, IoContext, Result};
 use crate::nn::Param;
@@ -88,6 +89,32 @@ impl<C: DeserializeOwned> Header<C> {
         }
         serde_json::from_str(text).map_err(parse)
     }
+}
+
+/// The keys in which two configurations differ, each with both values.
+pub fn differences<C: Serialize>(from: &C, to: &C) -> Vec<[String; 3]> {
+    let (from, to) = (leaves(from), leaves(to));
+    let keys = from.keys().chain(to.keys().filter(|key| !from.contains_key(*key)));
+    let of = |values: &BTreeMap<String, String>, key: &str| values.get(key).cloned().unwrap_or("none".into());
+    keys.filter(|key| from.get(*key) != to.get(*key)).map(|key| [key.clone(), of(&from, key), of(&to, key)]).collect()
+}
+
+/// Every value of a configuration under its key, `generator.nz` and so on.
+fn leaves(config: &impl Serialize) -> BTreeMap<String, String> {
+    fn collect(prefix: &str, value: &Value, leaves: &mut BTreeMap<String, String>) {
+        match value {
+            Value::Object(map) => {
+                for (key, value) in map {
+                    let key = if prefix.is_empty() { key.clone() } else { format!("{prefix}.{key}") };
+                    collect(&key, value, leaves);
+                }
+            }
+            value => drop(leaves.insert(prefix.to_string(), value.to_string())),
+        }
+    }
+    let mut all = BTreeMap::new();
+    collect("", &serde_json::to_value(config).expect("numbers, strings and lists"), &mut all);
+    all
 }
 
 /// Parameters as entries of a checkpoint.

@@ -3,7 +3,9 @@
 mod data;
 mod device;
 mod manual;
+mod network;
 mod sample;
+mod switches;
 mod train;
 mod verify;
 
@@ -12,6 +14,9 @@ use std::process::ExitCode;
 
 use anyhow::Context;
 use clap::{Arg, Args, Command, CommandFactory, FromArgMatches, Parser, Subcommand};
+
+/// The heading of flags that are there because the published program has them.
+const PUBLISHED: &str = "As in the published program";
 
 /// Denoising diffusion GANs: train one, and sample from it.
 ///
@@ -70,11 +75,15 @@ fn print(text: &str) -> io::Result<()> {
 }
 
 /// The command line. Every `--long-flag` may also be written with underscores, as published; of a flag given twice the
-/// last counts, and of one with many values, all do. `train -h` leaves out what is rarely set.
+/// last counts, and of one with many values, all do. `-h` leaves out what is rarely set.
 fn command() -> Command {
     fn refine(command: Command) -> Command {
         let command = command.mut_args(with_underscores).mut_subcommands(refine);
-        if command.get_name() == "train" { command.mut_args(train::hide_if_rare) } else { command }
+        match command.get_name() {
+            "train" => command.mut_args(train::hide_if_rare),
+            "sample" => command.mut_args(sample::gather_network),
+            _ => command,
+        }
     }
     fn with_underscores(arg: Arg) -> Arg {
         let underscored = arg.get_long().filter(|long| long.contains('-')).map(|long| long.replace('-', "_"));

@@ -5,15 +5,17 @@ use std::process::ExitCode;
 use std::time::Instant;
 
 use anyhow::{bail, ensure};
-use clap::Args;
+use clap::{Arg, Args};
 
-use crate::cli::device::DeviceOption;
+use super::PUBLISHED;
+use super::device::DeviceOption;
+use super::network::NetworkOptions;
 use crate::data::ImageShape;
 use crate::data::toys::Kind;
 use crate::sample::grid::near_square;
-use crate::sample::{self, Draw, Output, Plan, SampleId, Sampler, Samples, SeedList, Source, Timing, Which};
+use crate::sample::{self, Draw, Model, Output, Plan, SampleId, Sampler, Samples, SeedList, Source, Timing, Which};
 use crate::tensor::DType;
-use crate::train::published_folder;
+use crate::train::{TrainConfig, published_folder};
 
 /// Draw pictures with a trained generator.
 ///
@@ -85,8 +87,24 @@ pub struct SampleArgs {
     /// Replace files that are there
     #[arg(long, help_heading = "Output")]
     overwrite: bool,
+
     #[command(flatten)]
     device: DeviceOption,
+    #[command(flatten)]
+    network: NetworkOptions,
+    /// Changes nothing: it is the discriminator's
+    #[arg(long, help_heading = PUBLISHED, value_name = "N")]
+    t_emb_dim: Option<usize>,
+}
+
+/// Puts the flags that describe a network under one heading, out of `-h`.
+pub fn gather_network(arg: Arg) -> Arg {
+    match arg.get_help_heading() {
+        Some("Data" | "Diffusion" | "Generator") => arg.help_heading("Network (a checkpoint knows its own)"),
+        Some(PUBLISHED) => arg,
+        _ => return arg,
+    }
+    .hide_short_help(true)
 }
 
 fn at_least_1() -> clap::builder::RangedU64ValueParser {
@@ -99,9 +117,10 @@ const MOST: u64 = 100_000_000;
 pub fn run(args: &SampleArgs) -> anyhow::Result<ExitCode> {
     const DTYPE: DType = DType::F32;
     let device = args.device.open()?;
+    args.network.switches.warnings.iter().for_each(|warning| eprintln!("warning: {warning}"));
     let run = args.run();
-    let Source { dataset, generator, process, path, step, averaged, note, .. } =
-        Source::open(&run, args.which(), args.raw, DTYPE, &device)?;
+    let source = Source::open_as(&run, args.which(), args.raw, &|model| args.tell(model), DTYPE, &device)?;
+    let Source { dataset, generator, process, path, step, averaged, note, .. } = source;
     if let Some(note) = note {
         eprintln!("{note}");
     }
@@ -208,6 +227,14 @@ impl SampleArgs {
             (None, Some(epoch)) => Which::Epoch(epoch),
             (None, None) => Which::Newest,
         }
+    }
+
+    /// Sets the options of a network that were given, as the published program is given all of them.
+    fn tell(&self, model: &mut Model) {
+        let (schedule, generator) = (model.schedule.clone(), model.generator.clone());
+        let mut config = TrainConfig { schedule, generator, ..Default::default() };
+        self.network.apply(&mut config);
+        (model.schedule, model.generator) = (config.schedule, config.generator);
     }
 
     /// For a process of `steps` steps; `default_count` pictures where nothing says how many.

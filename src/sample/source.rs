@@ -48,16 +48,39 @@ impl Source {
     ///
     /// Errors: no such checkpoint (lists those there are), damaged, tensors that do not fit its configuration.
     pub fn open(path: &Path, which: Which, raw: bool, dtype: DType, device: &Device) -> Result<Source> {
-        let path = find(path, which)?;
-        if Pth::begins(&path)? {
-            return Source::import(&path, raw, &Known::of(&path)?, &|_| {}, dtype, device);
+        Source::open_as(path, which, raw, &|_| {}, dtype, device)
+    }
+
+    /// As [`Source::open`] where the user also tells options of the model, which `set` sets.
+    ///
+    /// Errors: options other than the checkpoint's own; `raw` parameters of a file that has averaged ones alone.
+    pub fn open_as(
+        path: &Path,
+        which: Which,
+        raw: bool,
+        set: &dyn Fn(&mut Model),
+        dtype: DType,
+        device: &Device,
+    ) -> Result<Source> {
+        let source = Source::read(&find(path, which)?, raw, set, dtype, device)?;
+        if raw && source.averaged {
+            let what = "holds averaged parameters alone; the raw ones are in a run's checkpoints and in content.pth";
+            return Err(Error::format(source.path, what));
         }
-        let mut reader = Reader::open(&path)?;
+        Ok(source)
+    }
+
+    fn read(path: &Path, raw: bool, set: &dyn Fn(&mut Model), dtype: DType, device: &Device) -> Result<Source> {
+        if Pth::begins(path)? {
+            return Source::import(path, raw, &Known::of(path)?, set, dtype, device);
+        }
+        let mut reader = Reader::open(path)?;
         reader.verify()?;
         if !Header::<IgnoredAny>::is_in(&reader) {
-            return Source::import(&path, raw, &Known::of(&path)?, &|_| {}, dtype, device);
+            return Source::import(path, raw, &Known::of(path)?, set, dtype, device);
         }
         let header: Header<Model> = Header::read(&reader)?;
+        agree(path, &header.config, set)?;
         let averaged = !raw && checkpoint::holds(&reader, checkpoint::GENERATOR_EMA);
         let prefix = match averaged {
             true => checkpoint::GENERATOR_EMA,
@@ -132,6 +155,19 @@ impl Source {
     }
 }
 
+/// Errors: `set` would set an option of a checkpoint to another value.
+fn agree(path: &Path, own: &Model, set: &dyn Fn(&mut Model)) -> Result<()> {
+    let mut told = own.clone();
+    set(&mut told);
+    let differences = checkpoint::differences(own, &told);
+    if differences.is_empty() {
+        return Ok(());
+    }
+    let list: Vec<_> = differences.iter().map(|[key, own, told]| format!("{key} is {own}, not {told}")).collect();
+    let what = "is of another model than the options say; leave them out, it knows its own:";
+    Err(Error::format(path, format!("{what} {}", list.join(", "))))
+}
+
 /// The file of a checkpoint.
 fn find(path: &Path, which: Which) -> Result<PathBuf> {
     if !path.is_dir() {
@@ -144,22 +180,22 @@ fn find(path: &Path, which: Which) -> Result<PathBuf> {
         };
     }
     let all = checkpoint::all(path)?;
-    if all.is_empty()
-        && let Some(file) = find_published(path, which)?
-    {
-        return Ok(file);
-    }
-    let (kind, wanted) = match which {
-        Which::Newest => return checkpoint::newest(path),
-        Which::Step(step) => ("step", step),
-        Which::Epoch(epoch) => ("epoch", epoch),
+    // A folder of the published program, which counts in epochs.
+    let published = if all.is_empty() { published(path)? } else { Vec::new() };
+    let (kind, wanted) = match (which, published.last()) {
+        (Which::Newest, Some((_, file))) => return Ok(file.clone()),
+        (Which::Newest, None) => return checkpoint::newest(path),
+        (Which::Step(step), _) => ("step", step),
+        (Which::Epoch(epoch), _) => ("epoch", epoch),
     };
+    let number_of = |(step, file): (u64, PathBuf)| match which {
+        Which::Epoch(_) => Ok((Header::<IgnoredAny>::read(&Reader::open(&file)?)?.epoch, file)),
+        _ => Ok((step, file)),
+    };
+    let published = published.into_iter().filter(|_| kind == "epoch").map(Ok);
     let mut numbers = Vec::new();
-    for (step, file) in all.into_iter().rev() {
-        let number = match which {
-            Which::Epoch(_) => Header::<IgnoredAny>::read(&Reader::open(&file)?)?.epoch,
-            _ => step,
-        };
+    for numbered in all.into_iter().map(number_of).chain(published).rev() {
+        let (number, file) = numbered?;
         if number == wanted {
             return Ok(file);
         }
@@ -171,19 +207,15 @@ fn find(path: &Path, which: Which) -> Result<PathBuf> {
     Err(Error::NotFound(format!("{} has no checkpoint of {kind} {wanted}; there are {there_are}", path.display())))
 }
 
-/// The `netG_N.pth` of an epoch, or the last one, in a folder of the published program.
-fn find_published(folder: &Path, which: Which) -> Result<Option<PathBuf>> {
+/// The files `netG_N.pth` of a folder, by their epochs.
+fn published(folder: &Path) -> Result<Vec<(u64, PathBuf)>> {
     let mut found = Vec::new();
     for entry in fs::read_dir(folder).at(folder, "read")? {
         let path = entry.at(folder, "read")?.path();
         let name = path.file_name().and_then(|name| name.to_str());
-        let epoch = name.and_then(|name| name.strip_prefix("netG_")?.strip_suffix(".pth")?.parse::<u64>().ok());
+        let epoch = name.and_then(|name| name.strip_prefix("netG_")?.strip_suffix(".pth")?.parse().ok());
         found.extend(epoch.map(|epoch| (epoch, path)));
     }
-    let wanted = |epoch: u64| match which {
-        Which::Newest => true,
-        Which::Epoch(wanted) => epoch == wanted,
-        Which::Step(_) => false,
-    };
-    Ok(found.into_iter().filter(|(epoch, _)| wanted(*epoch)).max().map(|(_, path)| path))
+    found.sort();
+    Ok(found)
 }

@@ -1,9 +1,6 @@
 //! Continuing an earlier run: which one, from which of its checkpoints, and what may be changed.
 
-use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
-
-use serde_json::Value;
 
 use super::TrainConfig;
 use super::run_dir::{RUNS, RunDir, is_run, numbered, read_config};
@@ -156,17 +153,14 @@ const STEERING: [&str; 9] =
 ///
 /// Errors: keys that cannot change, all of them.
 pub fn changes(from: &TrainConfig, to: &TrainConfig) -> Result<Vec<String>> {
-    let (from, to) = (leaves(from), leaves(to));
-    let keys = from.keys().chain(to.keys().filter(|key| !from.contains_key(*key)));
-    let of = |values: &BTreeMap<String, String>, key: &str| values.get(key).cloned().unwrap_or("none".into());
     let (mut free, mut steering, mut fixed) = (Vec::new(), Vec::new(), Vec::new());
-    for key in keys.filter(|key| from.get(*key) != to.get(*key)) {
+    for [key, from, to] in checkpoint::differences(from, to) {
         let list = match key.as_str() {
             key if FREE.contains(&key) => &mut free,
             key if STEERING.contains(&key) => &mut steering,
             _ => &mut fixed,
         };
-        list.push(format!("{key} {} -> {}", of(&from, key), of(&to, key)));
+        list.push(format!("{key} {from} -> {to}"));
     }
     if !fixed.is_empty() {
         return Err(Error::config(format!(
@@ -185,22 +179,4 @@ pub fn changes(from: &TrainConfig, to: &TrainConfig) -> Result<Vec<String>> {
         notes.push(format!("changed: {}", free.join(", ")));
     }
     Ok(notes)
-}
-
-/// Every value of a configuration under its key, `generator.nz` and so on.
-fn leaves(config: &TrainConfig) -> BTreeMap<String, String> {
-    fn collect(prefix: &str, value: &Value, leaves: &mut BTreeMap<String, String>) {
-        match value {
-            Value::Object(map) => {
-                for (key, value) in map {
-                    let key = if prefix.is_empty() { key.clone() } else { format!("{prefix}.{key}") };
-                    collect(&key, value, leaves);
-                }
-            }
-            value => drop(leaves.insert(prefix.to_string(), value.to_string())),
-        }
-    }
-    let mut all = BTreeMap::new();
-    collect("", &serde_json::to_value(config).expect("numbers, strings and lists"), &mut all);
-    all
 }

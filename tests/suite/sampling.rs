@@ -266,11 +266,47 @@ fn the_published_spelling_finds_the_published_folder() {
     fs::create_dir_all(run.join("checkpoints")).unwrap();
     fs::copy(RUN.1.join("checkpoints/step-000003.safetensors"), run.join("checkpoints/step-000003.safetensors"))
         .unwrap();
-    let said = succeed(dir.path(), "sample --dataset digits --exp exp1 --epoch_id 0 --batch_size 4");
+    let published = "sample --dataset digits --exp exp1 --epoch_id 0 --batch_size 4 --image_size 32 --num_channels_dae 8 \
+        --num_timesteps 2 --num_res_blocks 1 --nz 4 --z_emb_dim 8 --t_emb_dim 8 --n_mlp 1";
+    let said = succeed(dir.path(), published);
     let name = "saved_info/dd_gan/digits/exp1/sample-step-000003-seed-0.png";
     assert_eq!(said.lines().last(), Some(name));
     assert_eq!(png_size(&dir.path().join(name)), [8 * 34 + 2, 8 * 34 + 2]);
+    // The network that is told must be the checkpoint's.
+    for (flags, words) in [
+        ("--num_timesteps 4", ["schedule.num_timesteps is 2, not 4", "step-000003.safetensors"]),
+        ("--ch_mult 1 2 2 2", ["generator.ch_mult is [1,1], not [1,2,2,2]", "leave them out"]),
+        ("--fir", ["warning: --fir switches OFF", "generator.fir is true, not false"]),
+        ("--nz 5 --n_mlp 3", ["generator.nz is 4, not 5", "generator.n_mlp is 1, not 3"]),
+    ] {
+        fail(dir.path(), &format!("{published} {flags} --out x.png"), &words);
+    }
+    assert!(!dir.path().join("x.png").exists());
     fail(dir.path(), "sample --dataset digits --exp exp2", &["saved_info/dd_gan/digits/exp2"]);
+}
+
+/// Options that a file of PyTorch does not hold come from the flags.
+#[test]
+fn files_of_the_published_program_take_its_flags() {
+    let dir = tempfile::tempdir().unwrap();
+    let folder = dir.path().join("saved_info/dd_gan/cifar10/old");
+    fs::create_dir_all(&folder).unwrap();
+    let fixture = |name: &str| Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/fixtures").join(name);
+    fs::copy(fixture("netG_25.pth"), folder.join("netG_25.pth")).unwrap();
+    let published = "sample --dataset cifar10 --exp old --epoch_id 25 --count 2 --image_size 16 --num_channels_dae 8 \
+        --num_timesteps 2 --num_res_blocks 1 --nz 12 --z_emb_dim 16 --n_mlp 2 --ch_mult 1 2";
+    succeed(dir.path(), &format!("{published} --out two.npz --trajectory two.png"));
+    // T = 2: three places in a row.
+    assert_eq!(png_size(&dir.path().join("two.png")), [3 * 18 + 2, 4 * 18 + 2]);
+    let file = folder.join("netG_25.pth");
+    succeed(
+        dir.path(),
+        &format!("sample {} --count 2 --image_size 16 --num_timesteps 2 --out again.npz", file.display()),
+    );
+    assert!(fs::read(dir.path().join("two.npz")).unwrap() == fs::read(dir.path().join("again.npz")).unwrap());
+    fail(dir.path(), &format!("{published} --num_channels_dae 16"), &["netG_25.pth", "options that are given"]);
+    fail(dir.path(), &format!("{published} --raw"), &["netG_25.pth", "averaged parameters alone"]);
+    fail(dir.path(), &published.replace("25", "26"), &["no checkpoint of epoch 26", "those of epoch 25"]);
 }
 
 #[test]

@@ -7,7 +7,7 @@ use clap::Args;
 
 use super::options::Options;
 use super::published::PublishedOptions;
-use super::switches::Switches;
+use crate::cli::switches::TrainingSwitches;
 use crate::train::{self, Footprint, Layer, PRESETS, TrainConfig};
 
 #[derive(Args)]
@@ -21,7 +21,7 @@ pub struct ConfigArgs {
     #[command(flatten)]
     options: Options,
     #[command(flatten)]
-    switches: Switches,
+    switches: TrainingSwitches,
     #[command(flatten)]
     published: PublishedOptions,
 }
@@ -95,7 +95,8 @@ impl ConfigArgs {
         self.options.apply(&mut config);
         self.switches.apply(&mut config);
         self.published.apply(&mut config, start.as_published || self.options.batch_size.is_some())?;
-        self.switches.warnings.iter().for_each(|warning| eprintln!("warning: {warning}"));
+        let warnings = self.switches.warnings.iter().chain(&self.options.network.switches.warnings);
+        warnings.for_each(|warning| eprintln!("warning: {warning}"));
         let flags = if config == below { "" } else { ", flags" };
         Ok((config, format!("{}{flags}", start.origin)))
     }

@@ -3,7 +3,6 @@
 mod config;
 mod options;
 mod published;
-mod switches;
 
 use std::io::Write;
 use std::path::{Path, PathBuf};
@@ -58,7 +57,7 @@ pub struct TrainArgs {
 
 /// Keeps what is rarely set out of `-h`.
 pub fn hide_if_rare(arg: Arg) -> Arg {
-    const RARE: [&str; 5] = ["Diffusion", "Generator", "Discriminator", "Output", published::HEADING];
+    const RARE: [&str; 5] = ["Diffusion", "Generator", "Discriminator", "Output", super::PUBLISHED];
     let rare = arg.get_help_heading().is_some_and(|heading| RARE.contains(&heading));
     if rare { arg.hide_short_help(true) } else { arg }
 }

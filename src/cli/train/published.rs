@@ -3,39 +3,37 @@
 use anyhow::bail;
 use clap::Args;
 
+use crate::cli::PUBLISHED;
 use crate::train::TrainConfig;
-
-/// The heading of these flags.
-pub const HEADING: &str = "As in the published program";
 
 #[derive(Args)]
 pub struct PublishedOptions {
     /// The run's folder is saved_info/dd_gan/DATASET/NAME
-    #[arg(long, help_heading = HEADING, value_name = "NAME", conflicts_with = "outdir")]
+    #[arg(long, help_heading = PUBLISHED, value_name = "NAME", conflicts_with = "outdir")]
     pub exp: Option<String>,
     /// Processes, of which each had a batch of --batch-size. Here one process does the work of all
-    #[arg(long, help_heading = HEADING, value_name = "N", value_parser = clap::value_parser!(u32).range(1..))]
+    #[arg(long, help_heading = PUBLISHED, value_name = "N", value_parser = clap::value_parser!(u32).range(1..))]
     num_process_per_node: Option<u32>,
     /// Machines: only 1 works
-    #[arg(long, help_heading = HEADING, value_name = "N")]
+    #[arg(long, help_heading = PUBLISHED, value_name = "N")]
     num_proc_node: Option<u32>,
     /// The number of this machine: only 0 works
-    #[arg(long, help_heading = HEADING, value_name = "N")]
+    #[arg(long, help_heading = PUBLISHED, value_name = "N")]
     node_rank: Option<u32>,
     /// The number of this process on its machine: only 0 works
-    #[arg(long, help_heading = HEADING, value_name = "N")]
+    #[arg(long, help_heading = PUBLISHED, value_name = "N")]
     local_rank: Option<u32>,
     /// Changes nothing: there is no other machine to talk to
-    #[arg(long, help_heading = HEADING, value_name = "HOST")]
+    #[arg(long, help_heading = PUBLISHED, value_name = "HOST")]
     master_address: Option<String>,
     /// Changes nothing: a run can always be resumed
-    #[arg(long, help_heading = HEADING)]
+    #[arg(long, help_heading = PUBLISHED)]
     save_content: bool,
     /// Changes nothing: a run can be resumed from every checkpoint; see --checkpoint-every
-    #[arg(long, help_heading = HEADING, value_name = "N")]
+    #[arg(long, help_heading = PUBLISHED, value_name = "N")]
     save_content_every: Option<u64>,
     /// The same as --major-every
-    #[arg(long, help_heading = HEADING, value_name = "N")]
+    #[arg(long, help_heading = PUBLISHED, value_name = "N")]
     save_ckpt_every: Option<u64>,
 }
 

@@ -17,7 +17,7 @@ struct Switch {
     set: Set,
 }
 
-const SWITCHES: [Switch; 10] = [
+const TRAINING: [Switch; 3] = [
     Switch {
         heading: "Data",
         on: ("flip", "Mirror each picture left to right with probability 1/2 [default: as is usual for the data set]"),
@@ -39,6 +39,9 @@ const SWITCHES: [Switch; 10] = [
         inverted: None,
         set: |config, value| config.use_ema = value,
     },
+];
+
+const NETWORK: [Switch; 7] = [
     Switch {
         heading: "Diffusion",
         on: ("use-geometric", "The geometric schedule in place of the variance-preserving one"),
@@ -107,28 +110,35 @@ impl Switch {
         }
         let inverted = self.inverted.map(|flag| {
             let help = format!("The same as --{}: in the published program this flag switches OFF", self.off.0);
-            arg(flag).help(help).help_heading(super::published::HEADING)
+            arg(flag).help(help).help_heading(super::PUBLISHED)
         });
         own.into_iter().chain(inverted)
     }
 }
 
-/// The switches that were given.
-pub struct Switches {
+/// The switches of a network and its schedule that were given, or the other ones of a training.
+pub struct Switches<const OF_NETWORK: bool> {
     given: Vec<(Set, bool)>,
     /// What is worth saying about them.
     pub warnings: Vec<String>,
 }
 
-impl Switches {
+pub type TrainingSwitches = Switches<false>;
+pub type NetworkSwitches = Switches<true>;
+
+impl<const OF_NETWORK: bool> Switches<OF_NETWORK> {
+    fn table() -> &'static [Switch] {
+        if OF_NETWORK { &NETWORK } else { &TRAINING }
+    }
+
     pub fn apply(&self, config: &mut TrainConfig) {
         self.given.iter().for_each(|(set, value)| set(config, *value));
     }
 }
 
-impl Args for Switches {
+impl<const OF_NETWORK: bool> Args for Switches<OF_NETWORK> {
     fn augment_args(command: Command) -> Command {
-        command.args(SWITCHES.iter().flat_map(Switch::args))
+        command.args(Self::table().iter().flat_map(Switch::args))
     }
 
     fn augment_args_for_update(command: Command) -> Command {
@@ -136,10 +146,10 @@ impl Args for Switches {
     }
 }
 
-impl FromArgMatches for Switches {
+impl<const OF_NETWORK: bool> FromArgMatches for Switches<OF_NETWORK> {
     fn from_arg_matches(matches: &ArgMatches) -> Result<Self, clap::Error> {
         let mut switches = Switches { given: Vec::new(), warnings: Vec::new() };
-        for switch in &SWITCHES {
+        for switch in Self::table() {
             let Some(flag) = switch.flags().find(|flag| matches.get_flag(flag)) else { continue };
             switches.given.push((switch.set, flag == switch.on.0));
             if Some(flag) == switch.inverted {
