@@ -15,6 +15,8 @@ mod nvcc;
 mod params;
 #[path = "build/scan.rs"]
 mod scan;
+#[path = "build/versions.rs"]
+mod versions;
 
 use std::path::{Path, PathBuf};
 use std::{env, fs};
@@ -23,6 +25,7 @@ fn main() {
     for path in ["build.rs", "build"] {
         println!("cargo:rerun-if-changed={path}");
     }
+    versions::tell();
     if env::var_os("CARGO_FEATURE_CUDA").is_none() {
         return;
     }

@@ -16,6 +16,7 @@ pub mod autograd;
 pub mod tensor;
 pub mod backend;
 pub mod pickle;
+pub mod system;
 pub mod fsutil;
 pub mod error;
 

@@ -2,6 +2,7 @@
 
 mod data;
 mod device;
+mod doctor;
 mod manual;
 mod network;
 mod sample;
@@ -44,6 +45,7 @@ enum Verb {
     Sample(Box<sample::SampleArgs>),
     Verify(verify::VerifyArgs),
     Data(data::DataArgs),
+    Doctor(doctor::DoctorArgs),
     Completions(manual::CompletionsArgs),
     Man(manual::ManArgs),
 }
@@ -61,6 +63,7 @@ pub fn run() -> anyhow::Result<ExitCode> {
         Verb::Sample(args) => sample::run(&args),
         Verb::Verify(args) => verify::run(&args),
         Verb::Data(args) => data::run(&args),
+        Verb::Doctor(args) => doctor::run(&args),
         Verb::Completions(args) => manual::completions(&args, command()),
         Verb::Man(args) => manual::man(&args, command()),
     })

@@ -1,12 +1,10 @@
 //! How much memory a training takes, told from its configuration before anything is allocated.
 
-use std::fs;
-
 use super::TrainConfig;
 use crate::error::{Error, Result};
 use crate::models::discriminator::Discriminator;
 use crate::models::{DiscriminatorConfig, Generator, GeneratorConfig};
-use crate::nn;
+use crate::{nn, system};
 
 /// The size of a training.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -105,10 +103,6 @@ fn discriminator_maps(config: &DiscriminatorConfig, mut size: f64) -> f64 {
 
 /// The memory of this machine in bytes, with what it can swap; `None` where the system does not tell.
 pub fn machine_memory() -> Option<u64> {
-    let table = fs::read_to_string("/proc/meminfo").ok()?;
-    let entry = |name: &str| -> Option<u64> {
-        let line = table.lines().find_map(|line| line.strip_prefix(name)?.strip_prefix(':'))?;
-        line.trim().strip_suffix("kB")?.trim().parse().ok()
-    };
-    Some(1024 * (entry("MemTotal")? + entry("SwapTotal").unwrap_or(0)))
+    let memory = system::memory()?;
+    Some(memory.total + memory.swap)
 }

@@ -24,6 +24,7 @@ mod pth;
 mod resume;
 mod sampling;
 mod schedule;
+mod tools;
 mod toys;
 mod training;
 mod structure;
