@@ -200,6 +200,7 @@ impl Gpu {
         if bytes.is_empty() {
             return Ok(());
         }
+        self.check_not_recording("a copy to the GPU")?;
         self.bind()?;
         // SAFETY: the sizes agree. The driver has read pageable memory when the call returns.
         unsafe { result::memcpy_htod_async(to.address(), bytes, self.stream) }
@@ -209,6 +210,7 @@ impl Gpu {
     /// Copies a block out, after all that was launched before.
     pub(super) fn download(&self, from: &Block, bytes: &mut [u8]) -> Result<()> {
         assert_eq!(bytes.len(), from.bytes());
+        self.check_not_recording("a copy from the GPU")?;
         if !bytes.is_empty() {
             self.bind()?;
             // SAFETY: the sizes agree, and `bytes` is borrowed until the stream is done.
@@ -216,6 +218,14 @@ impl Gpu {
                 .map_err(|e| self.error("copying from the GPU", e))?;
         }
         self.synchronize()
+    }
+
+    /// The computer's memory is another one when a graph is launched.
+    fn check_not_recording(&self, what: &str) -> Result<()> {
+        if self.memory.is_recording() {
+            return Err(Error::cuda(format!("{self}: {what} cannot be recorded in a graph")));
+        }
+        Ok(())
     }
 
     pub(super) fn copy(&self, to: &Block, from: &Block) -> Result<()> {

@@ -3,8 +3,12 @@
 //! A training step allocates the same sizes over and over, so a freed block waits for the next request of its very
 //! size. All work of a device handle is on one stream: what the next owner writes comes after what the last one read.
 //! Exact sizes also mean that nothing lies behind a tensor's end, and the stand-in driver sees every step over it.
+//!
+//! A graph uses the memory that it was recorded with whenever it is launched. So what is taken while one is recorded
+//! belongs to it until it is dropped, and is recycled within it only.
 
 use std::collections::HashMap;
+use std::mem::take;
 use std::sync::{Arc, Mutex};
 
 use cudarc::driver::{result, sys};
@@ -36,16 +40,69 @@ impl Block {
 impl Drop for Block {
     fn drop(&mut self) {
         if self.bytes > 0 {
-            let mut free = self.gpu.memory().free.lock().unwrap();
-            free.entry(self.bytes).or_default().push(self.address);
+            self.gpu.memory().0.lock().unwrap().give(self.address, self.bytes);
         }
     }
 }
 
-/// The free blocks of a GPU, by size.
+/// Free addresses, by the size of what lies there.
+type Free = HashMap<usize, Vec<sys::CUdeviceptr>>;
+
+/// The memory of a GPU that is not in use, and what graphs hold.
 #[derive(Default)]
-pub struct Memory {
-    free: Mutex<HashMap<usize, Vec<sys::CUdeviceptr>>>,
+pub struct Memory(Mutex<State>);
+
+#[derive(Default)]
+struct State {
+    free: Free,
+    recording: Option<Recording>,
+    /// What belongs to graphs, and whether a block still holds it.
+    of_graphs: HashMap<sys::CUdeviceptr, Held>,
+}
+
+/// What a graph that is being recorded has taken, and of that what is free again.
+#[derive(Default)]
+struct Recording {
+    taken: Vec<sys::CUdeviceptr>,
+    free: Free,
+}
+
+#[derive(Clone, Copy)]
+struct Held {
+    bytes: usize,
+    by_block: bool,
+}
+
+/// What belongs to one graph.
+pub struct Owned(Vec<sys::CUdeviceptr>);
+
+impl State {
+    fn give(&mut self, address: sys::CUdeviceptr, bytes: usize) {
+        match (self.of_graphs.get_mut(&address), &mut self.recording) {
+            (Some(held), recording) => {
+                held.by_block = false;
+                if let Some(recording) = recording {
+                    recording.free.entry(bytes).or_default().push(address);
+                }
+            }
+            (None, _) => self.free.entry(bytes).or_default().push(address),
+        }
+    }
+
+    /// Memory that waits for a request of this size.
+    fn recycle(&mut self, bytes: usize) -> Option<sys::CUdeviceptr> {
+        let pop = |free: &mut Free| free.get_mut(&bytes).and_then(Vec::pop);
+        self.recording.as_mut().and_then(|recording| pop(&mut recording.free)).or_else(|| pop(&mut self.free))
+    }
+
+    /// A block now holds what lies there, and the graph that is recorded keeps it.
+    fn hold(&mut self, address: sys::CUdeviceptr, bytes: usize) {
+        if let Some(recording) = &mut self.recording
+            && self.of_graphs.insert(address, Held { bytes, by_block: true }).is_none()
+        {
+            recording.taken.push(address);
+        }
+    }
 }
 
 impl Memory {
@@ -55,11 +112,12 @@ impl Memory {
         if bytes == 0 {
             return Ok(Block { gpu: gpu.clone(), address: 0, bytes });
         }
-        let recycled = gpu.memory().free.lock().unwrap().get_mut(&bytes).and_then(Vec::pop);
+        let recycled = gpu.memory().0.lock().unwrap().recycle(bytes);
         let address = match recycled {
             Some(address) => address,
             None => gpu.memory().allocate(gpu, bytes)?,
         };
+        gpu.memory().0.lock().unwrap().hold(address, bytes);
         let block = Block { gpu: gpu.clone(), address, bytes };
         if cfg!(debug_assertions) {
             gpu.fill_bytes(&block, 0xFF)?;
@@ -71,15 +129,14 @@ impl Memory {
         use sys::CUresult::CUDA_ERROR_OUT_OF_MEMORY as FULL;
         // SAFETY: the context is current, and the block is freed once, in `release`.
         let allocate = || unsafe { result::malloc_sync(bytes) };
-        let first = allocate();
-        let second = match first {
-            Err(error) if error.0 == FULL => {
+        let allocated = match allocate() {
+            Err(error) if error.0 == FULL && !self.is_recording() => {
                 self.release(gpu)?;
                 allocate()
             }
             other => other,
         };
-        second.map_err(|error| match result::mem_get_info() {
+        allocated.map_err(|error| match result::mem_get_info() {
             Ok((free, total)) if error.0 == FULL => {
                 Error::OutOfMemory { device: gpu.to_string(), asked: bytes, free, total }
             }
@@ -89,11 +146,37 @@ impl Memory {
 
     /// Hands the free blocks back to the driver.
     pub fn release(&self, gpu: &Gpu) -> Result<()> {
-        let free = std::mem::take(&mut *self.free.lock().unwrap());
+        let free = take(&mut self.0.lock().unwrap().free);
         for address in free.into_values().flatten() {
             // SAFETY: a free block belongs to this list alone. The driver waits for the work that still uses it.
             unsafe { result::free_sync(address) }.map_err(|e| gpu.error("freeing memory", e))?;
         }
         Ok(())
+    }
+
+    pub fn is_recording(&self) -> bool {
+        self.0.lock().unwrap().recording.is_some()
+    }
+
+    /// From now on a graph keeps what is taken.
+    pub fn begin_recording(&self) {
+        let mut state = self.0.lock().unwrap();
+        assert!(state.recording.replace(Recording::default()).is_none(), "one graph is recorded at a time");
+    }
+
+    /// What was taken since [`Memory::begin_recording`].
+    pub fn end_recording(&self) -> Owned {
+        Owned(self.0.lock().unwrap().recording.take().map_or_else(Vec::new, |recording| recording.taken))
+    }
+
+    /// The graph is gone; what blocks still hold is freed when they are.
+    pub fn disown(&self, owned: &Owned) {
+        let mut state = self.0.lock().unwrap();
+        for &address in &owned.0 {
+            match state.of_graphs.remove(&address) {
+                Some(Held { bytes, by_block: false }) => state.free.entry(bytes).or_default().push(address),
+                _ => {}
+            }
+        }
     }
 }

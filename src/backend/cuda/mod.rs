@@ -5,6 +5,7 @@
 
 mod blas;
 mod gpu;
+mod graph;
 pub mod launch;
 mod libraries;
 mod memory;
@@ -29,6 +30,7 @@ pub mod tanh;
 pub use missing::*;
 
 pub use gpu::{Gpu, count};
+pub use graph::Graph;
 pub use libraries::Library;
 pub use number::Number;
 pub(crate) use number::by_number;

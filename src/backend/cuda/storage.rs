@@ -41,15 +41,20 @@ impl Storage {
 
     /// The CPU's numbers in a GPU's memory, as f32 or bf16.
     pub fn upload(gpu: &Arc<Gpu>, values: &cpu::Storage, dtype: DType) -> Result<Storage> {
-        let storage = Storage::scratch(gpu, values.len(), dtype)?;
-        by_number!(dtype, T => {
+        let mut storage = Storage::scratch(gpu, values.len(), dtype)?;
+        storage.overwrite(values)?;
+        Ok(storage)
+    }
+
+    /// Replaces the numbers by as many of the CPU's.
+    pub fn overwrite(&mut self, values: &cpu::Storage) -> Result<()> {
+        by_number!(self.dtype, T => {
             let values: Vec<T> = match values {
                 cpu::Storage::F32(b) => b.iter().map(|&x| T::from_f32(x)).collect(),
                 cpu::Storage::F64(b) => b.iter().map(|&x| T::from_f32(x as f32)).collect(),
             };
-            gpu.upload(&storage.block, bytemuck::cast_slice(&values))
-        })?;
-        Ok(storage)
+            self.gpu().upload(&self.block, bytemuck::cast_slice(&values))
+        })
     }
 
     /// The numbers as f32 in the computer's memory. Waits for all work that was launched before.

@@ -1,0 +1,143 @@
+//! Work that was recorded once and is launched as a whole: one call of the driver for thousands of kernels.
+
+use std::ptr;
+use std::sync::Arc;
+
+use cudarc::driver::{result, sys};
+
+use super::Gpu;
+use super::memory::Owned;
+use crate::Result;
+
+pub struct Graph {
+    gpu: Arc<Gpu>,
+    graph: sys::CUgraph,
+    executable: sys::CUgraphExec,
+    memory: Owned,
+}
+
+// SAFETY: the driver's handles may be used from any thread, and a launch does not change them.
+unsafe impl Send for Graph {}
+unsafe impl Sync for Graph {}
+
+impl Graph {
+    /// Records what `work` launches instead of running it. When the graph is launched, the same kernels run with the
+    /// same arguments: they read and write the very memory of the tensors that `work` saw and made. So what shall vary
+    /// has to be in a tensor that is there before, and is overwritten between launches.
+    ///
+    /// Run `work` once before: kernels are loaded and plans made at their first use, which cannot be recorded.
+    ///
+    /// Errors: those of `work`, which may neither wait for the GPU nor copy to or from the computer's memory.
+    pub fn record<R>(gpu: &Arc<Gpu>, work: impl FnOnce() -> Result<R>) -> Result<(Graph, R)> {
+        // Memory may be allocated meanwhile, by this program's own promise that it lives as long as the graph.
+        use sys::CUstreamCaptureMode::CU_STREAM_CAPTURE_MODE_RELAXED as MODE;
+        let error = |e| gpu.error("recording a graph", e);
+        gpu.bind()?;
+        // SAFETY: the stream lives as long as the GPU's handle.
+        unsafe { result::stream::begin_capture(gpu.stream(), MODE) }.map_err(error)?;
+        gpu.memory().begin_recording();
+        let outcome = work();
+        let memory = gpu.memory().end_recording();
+        // SAFETY: the capture that was begun above.
+        let ended = unsafe { result::stream::end_capture(gpu.stream()) };
+        let recorded = *ended.as_ref().unwrap_or(&ptr::null_mut());
+        // From here on it cleans up after itself.
+        let mut graph = Graph { gpu: gpu.clone(), graph: recorded, executable: ptr::null_mut(), memory };
+        let value = outcome?;
+        ended.map_err(error)?;
+        // SAFETY: the graph just recorded.
+        graph.executable =
+            unsafe { result::graph::instantiate(graph.graph, sys::CUgraphInstantiate_flags(0)) }.map_err(error)?;
+        Ok((graph, value))
+    }
+
+    /// Runs the recorded work, after all that was launched before.
+    pub fn launch(&self) -> Result<()> {
+        self.gpu.bind()?;
+        // SAFETY: both live as long as self, and so does the memory that the kernels use.
+        unsafe { result::graph::launch(self.executable, self.gpu.stream()) }
+            .map_err(|e| self.gpu.error("launching a graph", e))
+    }
+}
+
+impl Drop for Graph {
+    fn drop(&mut self) {
+        // What was launched has to be done before the memory goes to others; errors were reported by then.
+        let _ = self.gpu.synchronize();
+        // SAFETY: made in `record`, used by nobody any more.
+        unsafe {
+            if !self.executable.is_null() {
+                let _ = result::graph::exec_destroy(self.executable);
+            }
+            if !self.graph.is_null() {
+                let _ = result::graph::destroy(self.graph);
+            }
+        }
+        self.gpu.memory().disown(&self.memory);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::{DType, Storage, affine, silu};
+    use super::*;
+    use crate::backend::cpu;
+
+    fn gpu() -> Option<Arc<Gpu>> {
+        match Gpu::open(0, usize::MAX) {
+            Ok(gpu) => Some(gpu),
+            Err(error) if cfg!(feature = "emulator") => panic!("{error}"),
+            Err(error) => {
+                eprintln!("skipped: {error}");
+                None
+            }
+        }
+    }
+
+    fn values(s: &Storage) -> Vec<f32> {
+        <f32 as cpu::Float>::slice(&s.download().unwrap()).to_vec()
+    }
+
+    fn upload(gpu: &Arc<Gpu>, x: &[f32]) -> Storage {
+        Storage::upload(gpu, &cpu::Storage::F32(cpu::Buffer::from_slice(x)), DType::F32).unwrap()
+    }
+
+    #[test]
+    fn a_graph_computes_from_what_memory_holds_when_it_is_launched() {
+        let Some(gpu) = gpu() else { return };
+        let mut x = upload(&gpu, &[1.0, 2.0, 3.0]);
+        // 2 (x + 1) + 1, by way of memory that is free again while it is recorded.
+        let work = |x: &Storage| affine::forward(&gpu, &affine::forward(&gpu, x, 1.0, 1.0)?, 2.0, 1.0);
+        assert_eq!(values(&work(&x).unwrap()), [5.0, 7.0, 9.0]);
+        let (graph, y) = Graph::record(&gpu, || work(&x)).unwrap();
+        for x0 in [10.0, 20.0] {
+            x.overwrite(&cpu::Storage::F32(cpu::Buffer::from_slice(&[x0, 0.0, -1.0]))).unwrap();
+            // Tensors of that size come and go; none of them gets the graph's memory.
+            for _ in 0..3 {
+                affine::forward(&gpu, &affine::forward(&gpu, &x, 0.0, 9.0).unwrap(), 1.0, 0.0).unwrap();
+            }
+            graph.launch().unwrap();
+            assert_eq!(values(&y), [2.0 * x0 + 3.0, 3.0, 1.0]);
+        }
+        // Without the graph its memory is like any other, but for what tensors still hold.
+        drop(graph);
+        let z = affine::forward(&gpu, &x, 0.0, 5.0).unwrap();
+        assert_eq!((values(&z), values(&y)), (vec![5.0; 3], vec![43.0, 3.0, 1.0]));
+    }
+
+    #[test]
+    fn what_cannot_be_recorded_says_so() {
+        let Some(gpu) = gpu() else { return };
+        let x = upload(&gpu, &[1.0]);
+        silu::forward(&gpu, &x).unwrap();
+        for work in [
+            |x: &Storage| x.download().map(|_| ()),
+            |x: &Storage| Storage::upload(x.gpu(), &cpu::Storage::F32(cpu::Buffer::zeros(1)), DType::F32).map(|_| ()),
+        ] {
+            let error = Graph::record(&gpu, || work(&x)).map(|_| ()).unwrap_err().to_string();
+            assert!(error.contains("recorded"), "{error}");
+        }
+        // The GPU works on.
+        assert_eq!(values(&affine::forward(&gpu, &x, 3.0, 0.0).unwrap()), [3.0]);
+    }
+}
