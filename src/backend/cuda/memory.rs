@@ -173,9 +173,8 @@ impl Memory {
     pub fn disown(&self, owned: &Owned) {
         let mut state = self.0.lock().unwrap();
         for &address in &owned.0 {
-            match state.of_graphs.remove(&address) {
-                Some(Held { bytes, by_block: false }) => state.free.entry(bytes).or_default().push(address),
-                _ => {}
+            if let Some(Held { bytes, by_block: false }) = state.of_graphs.remove(&address) {
+                state.free.entry(bytes).or_default().push(address);
             }
         }
     }
