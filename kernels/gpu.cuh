@@ -36,6 +36,15 @@ __device__ __forceinline__ void ldmatrix_x4(uint32_t (&r)[4], const void* row) {
                : "memory");
 }
 
+// The same, with each matrix transposed.
+__device__ __forceinline__ void ldmatrix_x4_trans(uint32_t (&r)[4], const void* row) {
+  const uint32_t address = static_cast<uint32_t>(__cvta_generic_to_shared(row));
+  asm volatile("ldmatrix.sync.aligned.m8n8.x4.trans.shared.b16 {%0,%1,%2,%3}, [%4];\n"
+               : "=r"(r[0]), "=r"(r[1]), "=r"(r[2]), "=r"(r[3])
+               : "r"(address)
+               : "memory");
+}
+
 // Copies 16 bytes from global to shared memory in the background; if not `ok`, reads nothing and writes zeros.
 __device__ __forceinline__ void cp_async16(void* to, const void* from, bool ok = true) {
   const uint32_t address = static_cast<uint32_t>(__cvta_generic_to_shared(to));

@@ -42,3 +42,51 @@ struct Gemm {
   double alpha;
   double beta;
 };
+
+struct Resample {
+  size_t n;
+  size_t h;
+  size_t w;
+  size_t c;
+  size_t p;
+  size_t q;
+  size_t up;
+  size_t down;
+  long long pad_top;
+  long long pad_left;
+};
+
+struct Taps {
+  size_t count;
+  float at[32];
+};
+
+struct GroupNorm {
+  size_t n;
+  size_t hw;
+  size_t c;
+  size_t groups;
+  double eps;
+  bool per_sample;
+  bool silu;
+};
+
+struct Conv2d {
+  size_t n;
+  size_t h;
+  size_t w;
+  size_t c;
+  size_t k;
+  size_t r;
+  size_t s;
+  size_t p;
+  size_t q;
+  size_t stride;
+  size_t pad[4];
+};
+
+struct Attention {
+  size_t n;
+  size_t t;
+  size_t c;
+};

@@ -26,10 +26,9 @@ __device__ __forceinline__ float uniform(unsigned word) {
 
 // Two standard normal numbers by Box and Muller's transform.
 __device__ __forceinline__ float2 box_muller(unsigned u, unsigned v) {
-  constexpr float TAU = 6.28318530718f;
   const float radius = sqrtf(-2.0f * logf(uniform(u)));
   float sine, cosine;
-  sincosf(TAU * uniform(v), &sine, &cosine);
+  sincospif(2.0f * uniform(v), &sine, &cosine);  // sincosf would need local memory
   return make_float2(radius * cosine, radius * sine);
 }
 

@@ -128,6 +128,7 @@ impl Gemm {
 }
 
 /// Group norm of x [N, HW, C].
+#[repr(C)]
 #[derive(Clone, Copy, Debug)]
 pub struct GroupNorm {
     pub n: usize,
@@ -150,6 +151,7 @@ impl GroupNorm {
 }
 
 /// Up- and downsampling of x [N, H, W, C] to [N, P, Q, C].
+#[repr(C)]
 #[derive(Clone, Copy, Debug)]
 pub struct Resample {
     pub n: usize,
@@ -165,6 +167,25 @@ pub struct Resample {
     /// Zeros above and to the left of the grid; negative pads crop.
     pub pad_top: isize,
     pub pad_left: isize,
+}
+
+/// The filter of a [`Resample`], the same for both axes, as GPUs take it.
+#[repr(C)]
+#[derive(Clone, Copy, Debug)]
+pub struct Taps {
+    pub count: usize,
+    pub at: [f32; 32],
+}
+
+impl Taps {
+    pub const MOST: usize = 32;
+
+    /// None if there are too many.
+    pub fn new(taps: &[f64]) -> Option<Taps> {
+        let mut at = [0.0; Taps::MOST];
+        at.get_mut(..taps.len())?.iter_mut().zip(taps).for_each(|(to, &tap)| *to = tap as f32);
+        Some(Taps { count: taps.len(), at })
+    }
 }
 
 /// A step of Adam (Kingma and Ba, 2015) and of the exponential moving average.
@@ -221,6 +242,7 @@ pub struct SumSizes {
 }
 
 /// Attention of one head over N sequences of T tokens of C numbers.
+#[repr(C)]
 #[derive(Clone, Copy, Debug)]
 pub struct Attention {
     pub n: usize,

@@ -4,7 +4,7 @@ use super::{Schedule, ScheduleConfig};
 use crate::autograd::Var;
 use crate::error::Result;
 use crate::ops;
-use crate::tensor::Tensor;
+use crate::tensor::{Noise, Tensor};
 
 /// A schedule applied to pictures [N, H, W, C] with a time step a sample, `t` of [N] from 0 to T - 1.
 pub struct Process {
@@ -26,15 +26,15 @@ impl Process {
         self.schedule.num_timesteps()
     }
 
-    /// The pair that one denoising step connects, from the data x_0 and two standard normal tensors of its shape:
+    /// The pair that one denoising step connects, from the data x_0 and noise of its shape:
     ///
     /// x_t = a_s_cum[t] x_0 + sigmas_cum[t] noise_t,   x_{t+1} = a_s[t+1] x_t + sigmas[t+1] noise_{t+1}
     pub fn forward_pair(
         &self,
         x0: &Tensor,
         t: &[usize],
-        noise_t: &Tensor,
-        noise_t1: &Tensor,
+        noise_t: impl Into<Noise>,
+        noise_t1: impl Into<Noise>,
     ) -> Result<(Tensor, Tensor)> {
         let Schedule { a_s, sigmas, a_s_cum, sigmas_cum, .. } = &self.schedule;
         let of_t = |table: &[f64]| t.iter().map(|&t| table[t]).collect();
@@ -47,7 +47,7 @@ impl Process {
     /// x_t = coef1[t] x_0 + coef2[t] x_{t+1} + sqrt(posterior_variance[t]) noise
     ///
     /// At t = 0 the variance is 0: no noise is added.
-    pub fn posterior_step(&self, x0: &Var, x_t1: &Var, t: &[usize], noise: &Tensor) -> Result<Var> {
+    pub fn posterior_step(&self, x0: &Var, x_t1: &Var, t: &[usize], noise: impl Into<Noise>) -> Result<Var> {
         let Schedule { posterior_mean_coef1, posterior_mean_coef2, posterior_variance, .. } = &self.schedule;
         let of_t = |table: &[f64]| t.iter().map(|&t| table[t]).collect();
         let deviation = t.iter().map(|&t| posterior_variance[t].sqrt()).collect();

@@ -1,7 +1,7 @@
 use super::check;
 use crate::Result;
 use crate::backend::dispatch;
-use crate::tensor::Tensor;
+use crate::tensor::{Noise, Tensor};
 
 /// Two neighbouring noisy images of each sample, in one pass (DDGAN, equation 1):
 ///
@@ -9,19 +9,28 @@ use crate::tensor::Tensor;
 /// a sample. Images are data: there is no gradient.
 pub fn forward_pair(
     x0: &Tensor,
-    noise_t: &Tensor,
-    noise_t1: &Tensor,
+    noise_t: impl Into<Noise>,
+    noise_t1: impl Into<Noise>,
     coefficients: &[Vec<f64>; 4],
 ) -> Result<(Tensor, Tensor)> {
     let n = x0.shape().first().copied().unwrap_or(0);
-    for noise in [noise_t, noise_t1] {
-        check("forward_pair", noise.shape() == x0.shape() && noise.dtype() == x0.dtype(), || format!("{x0:?}"), noise)?;
-    }
     for values in coefficients {
         check("forward_pair", n > 0 && values.len() == n, || format!("{n} coefficients"), values.len())?;
     }
-    let (x_t, x_t1) = dispatch!(x0.device(), forward_noise::pair(
-        x0.storage(), noise_t.storage(), noise_t1.storage(); coefficients
-    ))?;
+    let (x_t, x_t1) = match (noise_t.into(), noise_t1.into()) {
+        (Noise::Drawn(key_t), Noise::Drawn(key_t1)) => {
+            dispatch!(x0.device(), forward_noise::pair_drawn(x0.storage(); [key_t, key_t1], coefficients))?
+        }
+        (noise_t, noise_t1) => {
+            let (noise_t, noise_t1) = (noise_t.numbers(x0)?, noise_t1.numbers(x0)?);
+            for noise in [&noise_t, &noise_t1] {
+                let same = noise.shape() == x0.shape() && noise.dtype() == x0.dtype();
+                check("forward_pair", same, || format!("{x0:?}"), noise)?;
+            }
+            dispatch!(x0.device(), forward_noise::pair(
+                x0.storage(), noise_t.storage(), noise_t1.storage(); coefficients
+            ))?
+        }
+    };
     Ok((Tensor::new(x_t, x0.shape()), Tensor::new(x_t1, x0.shape())))
 }

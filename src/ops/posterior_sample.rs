@@ -2,23 +2,30 @@ use super::{check, check_same, scale_samples};
 use crate::Result;
 use crate::autograd::Var;
 use crate::backend::dispatch;
-use crate::tensor::Tensor;
+use crate::tensor::{Noise, Tensor};
 
 /// One draw x_t from the Gaussian posterior q(x_t | x_{t+1}, x_0) in one pass (Ho et al., 2020, equations 6 and 7):
 ///
 /// x_t = a x_0 + b x_{t+1} + s noise; images [N, ...], coefficients [a, b, s] of one number a sample. Where s is 0 the
 /// noise is not used. VJP: dx_0 = a dx_t, dx_{t+1} = b dx_t, sample by sample; of any order.
-pub fn posterior_step(x0: &Var, x_t1: &Var, noise: &Tensor, coefficients: &[Vec<f64>; 3]) -> Result<Var> {
+pub fn posterior_step(x0: &Var, x_t1: &Var, noise: impl Into<Noise>, coefficients: &[Vec<f64>; 3]) -> Result<Var> {
     check_same("posterior_step", x0, x_t1)?;
     let n = x0.shape().first().copied().unwrap_or(0);
-    let same = noise.shape() == x0.shape() && noise.dtype() == x0.dtype();
-    check("posterior_step", same, || format!("noise like {x0:?}"), noise)?;
     for values in coefficients {
         check("posterior_step", n > 0 && values.len() == n, || format!("{n} coefficients"), values.len())?;
     }
-    let x_t = dispatch!(x0.device(), posterior_sample::forward(
-        x0.storage(), x_t1.storage(), noise.storage(); coefficients
-    ))?;
+    let x_t = match noise.into() {
+        Noise::Drawn(key) => {
+            dispatch!(x0.device(), posterior_sample::drawn(x0.storage(), x_t1.storage(); key, coefficients))?
+        }
+        Noise::Given(noise) => {
+            let same = noise.shape() == x0.shape() && noise.dtype() == x0.dtype();
+            check("posterior_step", same, || format!("noise like {x0:?}"), &noise)?;
+            dispatch!(x0.device(), posterior_sample::forward(
+                x0.storage(), x_t1.storage(), noise.storage(); coefficients
+            ))?
+        }
+    };
     let tensor = |values: &[f64]| Tensor::from_values(values, [n], x0.dtype(), &x0.device());
     let factors = [tensor(&coefficients[0])?, tensor(&coefficients[1])?];
     Ok(Var::from_op("posterior_step", Tensor::new(x_t, x0.shape()), &[x0, x_t1], move |g, wanted| {

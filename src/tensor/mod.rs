@@ -4,7 +4,7 @@ mod random;
 
 pub use crate::backend::philox::Key;
 pub use crate::backend::{DType, Device, DeviceName};
-pub use random::{normal, stream, uniform};
+pub use random::{Noise, normal, stream, uniform};
 
 use std::borrow::Cow;
 use std::sync::Arc;

@@ -5,6 +5,47 @@ use super::{DType, Device, Key, Tensor};
 use crate::Result;
 use crate::backend::dispatch;
 
+/// Standard normal noise for a tensor: its numbers, or the sequence they are, for a device to draw where it uses them.
+#[derive(Clone)]
+pub enum Noise {
+    Given(Tensor),
+    Drawn(Key),
+}
+
+impl Noise {
+    /// The numbers, for a tensor like this one.
+    pub fn numbers(&self, like: &Tensor) -> Result<Tensor> {
+        match self {
+            Noise::Given(numbers) => Ok(numbers.clone()),
+            Noise::Drawn(key) => normal(like.shape(), *key, like.dtype(), &like.device()),
+        }
+    }
+}
+
+impl From<Tensor> for Noise {
+    fn from(numbers: Tensor) -> Noise {
+        Noise::Given(numbers)
+    }
+}
+
+impl From<&Tensor> for Noise {
+    fn from(numbers: &Tensor) -> Noise {
+        Noise::Given(numbers.clone())
+    }
+}
+
+impl From<Key> for Noise {
+    fn from(key: Key) -> Noise {
+        Noise::Drawn(key)
+    }
+}
+
+impl From<&Noise> for Noise {
+    fn from(noise: &Noise) -> Noise {
+        noise.clone()
+    }
+}
+
 /// Standard normal numbers; element i is position i of the sequence `key`.
 pub fn normal(shape: impl Into<Vec<usize>>, key: Key, dtype: DType, device: &Device) -> Result<Tensor> {
     let shape = shape.into();

@@ -1,19 +1,19 @@
 //! Everything random that a training step uses, either drawn or given.
 
 use crate::error::Result;
-use crate::tensor::{DType, Device, Key, Tensor, normal, stream, uniform};
+use crate::tensor::{DType, Device, Key, Noise, Tensor, normal, stream, uniform};
 
 /// The random inputs of one half of a step, the discriminator's or the generator's.
 pub struct HalfInputs {
     /// [N], uniform in 0 .. T-1.
     pub t: Vec<usize>,
     /// Standard normal, like the pictures: they make x_t from x_0, and x_{t+1} from x_t.
-    pub noise_t: Tensor,
-    pub noise_t1: Tensor,
+    pub noise_t: Noise,
+    pub noise_t1: Noise,
     /// [N, nz], standard normal: the generator's latent.
     pub z: Tensor,
     /// Standard normal, like the pictures: the posterior's.
-    pub noise_post: Tensor,
+    pub noise_post: Noise,
     /// What the generator's dropout is drawn from, if it has any.
     pub dropout: Key,
 }
@@ -49,16 +49,15 @@ impl Draw {
     fn half(&self, half: &str, real: &Tensor) -> Result<HalfInputs> {
         let n = real.shape()[0];
         let key = |what: &str| Key { seed: self.seed, stream: stream(&format!("train/{half}/{what}"), self.step) };
-        let like_real = |what| normal(real.shape(), key(what), real.dtype(), &real.device());
         let times = uniform([n], key("t"), DType::F32, &Device::Cpu)?.to_f32();
         // Uniform numbers are in (0, 1].
         let t = times.iter().map(|&u| (u as f64 * self.num_timesteps as f64).ceil() as usize - 1).collect();
         Ok(HalfInputs {
             t,
-            noise_t: like_real("noise_t")?,
-            noise_t1: like_real("noise_t1")?,
+            noise_t: key("noise_t").into(),
+            noise_t1: key("noise_t1").into(),
             z: normal([n, self.nz], key("z"), real.dtype(), &real.device())?,
-            noise_post: like_real("noise_post")?,
+            noise_post: key("noise_post").into(),
             dropout: key("dropout"),
         })
     }

@@ -1,12 +1,12 @@
 //! Every operation on a GPU against the CPU, on the case list. Without a GPU, `--features emulator` runs the same
 //! kernels and launches under the stand-in driver.
 
-use ddgan::autograd::Var;
-use ddgan::tensor::{self, DType, Device, Key, Tensor};
+use ddgan::autograd::{Graph, Var, grad};
+use ddgan::tensor::{self, DType, Device, Key, Noise, Tensor};
 use ddgan::testing::cases::{self, Case};
-use ddgan::testing::closeness::{Tolerance, check_close};
+use ddgan::testing::closeness::{Tolerance, check_close, relative_error};
 use ddgan::testing::parity::{self, VERSIONS, round_to_bf16};
-use ddgan::{Error, ops};
+use ddgan::{Error, Result, ops};
 
 use crate::program::{ddgan, fail, stderr};
 
@@ -55,7 +55,33 @@ macro_rules! parity {
     };
 }
 
-parity! { add affine expand leaky_relu linear matmul mean_all mul power scale_add sigmoid silu softplus sum tanh }
+parity! {
+    add affine attention concat conv2d dropout expand group_norm leaky_relu linear matmul mean_all minibatch_stddev mul
+    pixel_norm posterior_step power resample scale_add scale_samples sigmoid silu slice_channels softplus sum tanh
+}
+
+/// Enough pixels and taps for tiles of 128 x 128 on every multiprocessor.
+#[test]
+fn convolutions_by_large_tiles() {
+    let Some(device) = gpu(VERSIONS) else { return };
+    let draw = |shape: &[usize], stream| {
+        Ok(round_to_bf16(&tensor::normal(shape, Key { seed: 4, stream }, DType::F32, &Device::Cpu)?))
+    };
+    let run = |dtype, device: &Device| -> Result<Vec<Tensor>> {
+        let place = |t: Tensor| t.to(dtype, device);
+        let [x, w] = [Var::leaf(place(draw(&[1, 130, 131, 16], 0)?)?), Var::leaf(place(draw(&[8, 1, 9, 16], 1)?)?)];
+        let options = ops::Conv2dOptions { stride: 1, pad: [0, 0, 4, 4] };
+        let y = ops::conv2d(&x, &w, &options, &ops::ConvEpilogue::default())?;
+        let dy = Var::constant(place(draw(y.shape(), 2)?)?);
+        let gradients = grad(&y, Some(&dy), &[&x, &w], Graph::Free)?;
+        Ok([y].into_iter().chain(gradients.into_iter().flatten()).map(Var::into_value).collect())
+    };
+    let (got, want) = (run(DType::BF16, &device).unwrap(), run(DType::F32, &Device::Cpu).unwrap());
+    for (i, (got, want)) in got.iter().zip(&want).enumerate() {
+        let error = relative_error(&got.to_f64(), &want.to_f64(), 0.0);
+        assert!(error < parity::tolerance(DType::BF16), "result {i} differs by {error:e}");
+    }
+}
 
 /// Sizes around a Philox block, a pack of 16 bytes and a block of threads.
 const LENGTHS: [usize; 8] = [0, 1, 3, 4, 9, 255, 1024, 2051];
@@ -69,7 +95,7 @@ fn random_numbers_are_those_of_the_cpu() {
         assert_eq!(draw(&device), draw(&Device::Cpu), "{n} uniform numbers");
         let draw = |device| tensor::normal([n], key, DType::F32, device).unwrap().to_f64();
         // The last bits of sine, cosine and logarithm are the device's own.
-        let close = Tolerance { atol: 1e-6, rtol: 1e-6 };
+        let close = Tolerance { atol: 3e-6, rtol: 1e-6 };
         check_close(&format!("{n} normal numbers"), &draw(&device), &draw(&Device::Cpu), close).unwrap();
     }
 }
@@ -89,6 +115,34 @@ fn numbers_go_there_and_back() {
     let rounded = exact.to(DType::BF16, &device).unwrap().to_f32();
     assert_eq!(rounded, round_to_bf16(&exact).to_f32());
     assert_eq!(rounded[0], 1.0);
+}
+
+/// Samples of a size that is a multiple of a Philox block's four numbers, and of sizes that are not.
+const SAMPLES: [[usize; 2]; 5] = [[1, 1], [7, 2], [2, 3 * 5 * 3], [3, 64], [5, 401]];
+
+#[test]
+fn noisy_pairs_and_posterior_draws() {
+    let Some(device) = gpu(VERSIONS) else { return };
+    let key = |stream| Key { seed: 9, stream };
+    for ([n, size], drawn) in SAMPLES.into_iter().flat_map(|shape| [(shape, false), (shape, true)]) {
+        let of_samples = |first: f64| (0..n).map(|i| first - 0.3 * i as f64).collect::<Vec<f64>>();
+        let run = |device: &Device| {
+            let draw = |stream| tensor::normal([n, size], key(stream), DType::F32, &Device::Cpu)?.to_device(device);
+            let noise =
+                |stream| -> Result<Noise> { if drawn { Ok(key(stream).into()) } else { Ok(draw(stream)?.into()) } };
+            let coefficients = [0.9, 0.4, 0.8, 0.6].map(of_samples);
+            let (x_t, x_t1) = ops::forward_pair(&draw(0)?, noise(1)?, noise(2)?, &coefficients)?;
+            // The first sample is drawn without noise.
+            let [x0, next] = [Var::constant(draw(0)?), Var::constant(x_t1.clone())];
+            let posterior = ops::posterior_step(&x0, &next, noise(3)?, &[0.7, 0.2, 0.0].map(of_samples))?;
+            Ok([x_t, x_t1, posterior.into_value()].map(|t| t.to_f64()))
+        };
+        let (got, want): (_, Result<_>) = (run(&device).unwrap(), run(&Device::Cpu));
+        for (got, want) in got.iter().zip(&want.unwrap()) {
+            let close = Tolerance { atol: 6e-6, rtol: 1e-6 };
+            check_close(&format!("{n} samples of {size}, drawn {drawn}"), got, want, close).unwrap();
+        }
+    }
 }
 
 #[test]

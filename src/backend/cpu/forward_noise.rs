@@ -1,6 +1,7 @@
 //! The pair of noisy images (x_t, x_{t+1}) of a batch in one pass: see `ops/forward_noise.rs`.
 
-use super::{Buffer, Float, Storage, by_float};
+use super::{Buffer, Float, Storage, by_float, random};
+use crate::backend::philox::Key;
 use rayon::prelude::*;
 
 /// x_t = a x_0 + b noise_t, x_{t+1} = c x_t + d noise_{t+1}, with coefficients [a, b, c, d] of one number a sample.
@@ -20,4 +21,10 @@ pub fn pair(x0: &Storage, noise_t: &Storage, noise_t1: &Storage, coefficients: &
         });
         (T::store(x_t), T::store(x_t1))
     })
+}
+
+/// The same with noise that is drawn: element i is number i of the sequences `keys`.
+pub fn pair_drawn(x0: &Storage, keys: [Key; 2], coefficients: &[Vec<f64>; 4]) -> (Storage, Storage) {
+    let [noise_t, noise_t1] = keys.map(|key| random::normal(x0.len(), key, x0.dtype()));
+    pair(x0, &noise_t, &noise_t1, coefficients)
 }

@@ -1,7 +1,8 @@
 //! One draw from the Gaussian posterior q(x_t | x_{t+1}, x_0) in one pass: see `ops/posterior_sample.rs`.
 
 use super::map::for_chunks;
-use super::{Buffer, Float, Storage, by_float};
+use super::{Buffer, Float, Storage, by_float, random};
+use crate::backend::philox::Key;
 
 /// a x_0 + b x_{t+1} + s noise, with coefficients [a, b, s] of one number a sample. Where s is 0 the noise is not read.
 pub fn forward(x0: &Storage, x_t1: &Storage, noise: &Storage, coefficients: &[Vec<f64>; 3]) -> Storage {
@@ -21,4 +22,9 @@ pub fn forward(x0: &Storage, x_t1: &Storage, noise: &Storage, coefficients: &[Ve
         });
         T::store(out)
     })
+}
+
+/// The same with noise that is drawn: element i is number i of the sequence `key`.
+pub fn drawn(x0: &Storage, x_t1: &Storage, key: Key, coefficients: &[Vec<f64>; 3]) -> Storage {
+    forward(x0, x_t1, &random::normal(x0.len(), key, x0.dtype()), coefficients)
 }

@@ -133,6 +133,10 @@ impl Gpu {
         newest.min(self.newest_version)
     }
 
+    pub(super) fn multiprocessors(&self) -> usize {
+        self.multiprocessors
+    }
+
     /// Waits until everything that was launched is done.
     pub fn synchronize(&self) -> Result<()> {
         self.bind()?;
@@ -145,6 +149,12 @@ impl Gpu {
     pub(super) fn map_grid(&self, x: &Storage) -> Grid {
         const BYTES_A_BLOCK: usize = 256 * 16;
         Grid::from(x.bytes().div_ceil(BYTES_A_BLOCK).min(32 * self.multiprocessors))
+    }
+
+    /// The same for a loop over numbers four at a time (kernels/quads.cuh).
+    pub(super) fn quad_grid(&self, x: &Storage) -> Grid {
+        const NUMBERS_A_BLOCK: usize = 256 * 4;
+        Grid::from(x.len().div_ceil(NUMBERS_A_BLOCK).min(32 * self.multiprocessors))
     }
 
     /// Launches a kernel; nothing for an empty grid.

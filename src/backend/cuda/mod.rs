@@ -9,25 +9,31 @@ mod graph;
 pub mod launch;
 mod libraries;
 mod memory;
-mod missing;
 mod number;
 mod storage;
 
 pub mod adam;
 pub mod affine;
+pub mod attention;
+pub mod concat;
+pub mod conv2d;
+pub mod dropout;
 pub mod fill;
+pub mod forward_noise;
+pub mod group_norm;
 pub mod leaky_relu;
 pub mod matmul;
 pub mod mul;
+pub mod posterior_sample;
 pub mod power;
 pub mod random;
+pub mod resample;
 pub mod scale_add;
+pub mod scale_samples;
 pub mod silu;
 pub mod softplus;
 pub mod sum;
 pub mod tanh;
-
-pub use missing::*;
 
 pub use gpu::{Gpu, count};
 pub use graph::Graph;

@@ -57,6 +57,11 @@ impl Storage {
         })
     }
 
+    /// Tables of one f32 a sample, one table after another.
+    pub fn of_samples(gpu: &Arc<Gpu>, tables: &[Vec<f64>]) -> Result<Storage> {
+        Storage::upload(gpu, &cpu::Storage::F64(tables.iter().flatten().copied().collect()), DType::F32)
+    }
+
     /// The numbers as f32 in the computer's memory. Waits for all work that was launched before.
     pub fn download(&self) -> Result<cpu::Storage> {
         by_number!(self.dtype, T => {

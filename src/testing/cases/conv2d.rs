@@ -21,6 +21,10 @@ pub fn cases() -> Vec<Case> {
         Shape { x: [2, 7, 5, 3], k: 2, rs: [3, 3], stride: 2, pad: [0; 4] },
         Shape { x: [1, 6, 4, 2], k: 3, rs: [3, 3], stride: 2, pad: [0, 1, 0, 1] },
         Shape { x: [1, 5, 6, 2], k: 1, rs: [2, 3], stride: 1, pad: [1, 0, 2, 1] },
+        // Whole packs of channels, on GPUs a way of its own.
+        same([3, 5, 7, 16], 24, 3),
+        Shape { x: [2, 9, 6, 8], k: 72, rs: [3, 3], stride: 2, pad: [0, 1, 0, 1] },
+        same([1, 6, 5, 40], 3, 1),
     ];
     // The generator's levels at width 128, and the discriminator's last.
     let real = [

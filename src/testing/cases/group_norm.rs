@@ -9,6 +9,10 @@ pub fn cases() -> Vec<Case> {
         // More rows than a block.
         ([1, 13, 11, 6], 3, false),
         ([3, 2, 2, 7], 7, false),
+        // Whole packs of 16 bytes, on GPUs a way of its own: groups within a pack, beyond one, and a narrower last tile.
+        ([2, 3, 5, 16], 8, false),
+        ([2, 17, 16, 24], 2, false),
+        ([1, 7, 9, 80], 10, false),
         ([16, 32, 32, 128], 32, true),
         ([16, 16, 16, 256], 32, true),
     ] {

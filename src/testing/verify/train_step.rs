@@ -85,10 +85,10 @@ fn half_inputs(fixture: &Fixture, half: &str) -> Result<HalfInputs> {
     let tensor = |name: &str| fixture.tensor(&format!("{half}.{name}"));
     Ok(HalfInputs {
         t: fixture.indices(&format!("{half}.t"))?,
-        noise_t: tensor("noise_t")?,
-        noise_t1: tensor("noise_t1")?,
+        noise_t: tensor("noise_t")?.into(),
+        noise_t1: tensor("noise_t1")?.into(),
         z: tensor("z")?,
-        noise_post: tensor("noise_post")?,
+        noise_post: tensor("noise_post")?.into(),
         // Fixtures have no dropout.
         dropout: Key { seed: 0, stream: 0 },
     })

@@ -51,6 +51,17 @@ inline void do_ldmatrix(unsigned mask, const void* const* in, void* const* out) 
     }
 }
 
+// Lane l has row l / 4, columns 2 (l % 4) and the next, of the transpose of each matrix.
+inline void do_ldmatrix_trans(unsigned mask, const void* const* in, void* const* out) {
+  if (mask != 0xffffffffu) __builtin_trap();
+  for (int l = 0; l < 32; ++l)
+    for (int m = 0; m < 4; ++m)
+      for (int i = 0; i < 2; ++i) {
+        const char* row = static_cast<const char*>(in[m * 8 + (l & 3) * 2 + i]);
+        std::memcpy(static_cast<char*>(out[l]) + m * 4 + i * 2, row + (l >> 2) * 2, 2);
+      }
+}
+
 }  // namespace emu
 
 namespace gpu {
@@ -63,11 +74,18 @@ void mma_m16n8k16(float (&d)[4], const uint32_t (&a)[4], const uint32_t (&b)[2],
   std::memcpy(d, out, sizeof out);
 }
 
-inline void ldmatrix_x4(uint32_t (&r)[4], const void* row, EMU_WHERE) {
+inline void announce_row(const void* row, emu::Where where) {
   if (reinterpret_cast<uintptr_t>(row) % 16)
     emu::api.fail(emu::self(), 716, "ldmatrix: a row is not aligned to 16 bytes", where);
   for (int i = 0; i < 16; i += 4) emu::announce(static_cast<const char*>(row) + i, 4, emu::Access::READ);
+}
+inline void ldmatrix_x4(uint32_t (&r)[4], const void* row, EMU_WHERE) {
+  announce_row(row, where);
   emu::api.collective(emu::self(), 0xffffffffu, &emu::do_ldmatrix, row, r, where);
+}
+inline void ldmatrix_x4_trans(uint32_t (&r)[4], const void* row, EMU_WHERE) {
+  announce_row(row, where);
+  emu::api.collective(emu::self(), 0xffffffffu, &emu::do_ldmatrix_trans, row, r, where);
 }
 
 // Copied either now or only when waited for, by a coin: a missing wait and a buffer overwritten too early both show.

@@ -81,7 +81,8 @@ KERNEL(8) grid_axes(int* out) {
   out[b * blockDim.x + threadIdx.x] = b * 1000 + threadIdx.x;
 }
 
-// d [16,8] = a [16,16] b [8,16]^T by one tensor-core instruction, its operands fetched by cp.async and ldmatrix.
+// d [2,16,8] = a [16,16] b [8,16]^T by one tensor-core instruction, its operands fetched by cp.async and ldmatrix; then
+// once more from their transposes.
 KERNEL(32) tensor_core(float* d, const bf16* a, const bf16* b) {
   __shared__ __align__(16) bf16 sa[16][16];
   __shared__ __align__(16) bf16 sb[16][16];  // rows 8 .. 15 are zeros
@@ -98,6 +99,19 @@ KERNEL(32) tensor_core(float* d, const bf16* a, const bf16* b) {
   float sum[4] = {};
   gpu::mma_m16n8k16(sum, ra, columns, bf16());
   for (int i = 0; i < 4; ++i) d[(l / 4 + i / 2 * 8) * 8 + l % 4 * 2 + i % 2] = sum[i];
+
+  __shared__ __align__(16) bf16 ta[16][16], tb[16][16];
+  for (int i = l; i < 256; i += 32) {
+    ta[i % 16][i / 16] = sa[i / 16][i % 16];
+    tb[i % 16][i / 16] = sb[i / 16][i % 16];
+  }
+  __syncwarp();
+  gpu::ldmatrix_x4_trans(ra, &ta[l / 16 * 8 + l % 8][l / 8 % 2 * 8]);
+  gpu::ldmatrix_x4_trans(rb, &tb[l / 8 % 2 * 8 + l % 8][l / 16 * 8]);
+  const uint32_t again[2] = {rb[0], rb[1]};
+  float other[4] = {};
+  gpu::mma_m16n8k16(other, ra, again, bf16());
+  for (int i = 0; i < 4; ++i) d[128 + (l / 4 + i / 2 * 8) * 8 + l % 4 * 2 + i % 2] = other[i];
 }
 
 KERNEL(4) language(float* out, const float* in) {  // printf, assert, a constexpr lambda

@@ -109,10 +109,10 @@ fn tensor_core() {
     let round = |x: Vec<f32>| -> Vec<bf16> { x.into_iter().map(bf16::from_f32).collect() };
     let (a, b) = (round(numbers(16 * 16, 1)), round(numbers(8 * 16, 2)));
     let bits = |x: &[bf16]| s.clone_htod(&x.iter().map(|x| x.to_bits()).collect::<Vec<_>>()).unwrap();
-    let (da, db, d) = (bits(&a), bits(&b), g.scratch::<f32>(16 * 8));
+    let (da, db, d) = (bits(&a), bits(&b), g.scratch::<f32>(2 * 16 * 8));
     g.launch("tensor_core", Shape::new(1, 32), &[pointer(s, &d), pointer(s, &da), pointer(s, &db)]).unwrap();
     let entry = |i: usize| (0..16).map(|k| a[i / 8 * 16 + k].to_f32() * b[i % 8 * 16 + k].to_f32()).sum();
-    let want: Vec<f32> = (0..16 * 8).map(entry).collect();
+    let want: Vec<f32> = (0..16 * 8).chain(0..16 * 8).map(entry).collect();
     assert!(difference(&s.clone_dtoh(&d).unwrap(), &want) < 1e-5);
 }
 

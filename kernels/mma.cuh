@@ -1,0 +1,105 @@
+// C = A B by tiles on tensor cores: bf16, with sums in float. As in tiled.cuh, A and B are functions that tell where
+// their numbers are, 16 bytes at a time; they come to shared memory in the background while earlier ones are used.
+#pragma once
+#include "gpu.cuh"
+
+// How much of k a stage holds, how many stages are under way, and the numbers of 16 bytes.
+constexpr int MMA_DEPTH = 32, MMA_STAGES = 4, CHUNK = 8;
+
+// An operand's part of a stage: WIDTH rows of A or columns of B. A line of shared memory runs along k if BY_K, as
+// neighbours in memory do, else across it.
+template <int WIDTH, bool BY_K>
+struct Operand {
+  static constexpr int LINES = BY_K ? WIDTH : MMA_DEPTH, LENGTH = BY_K ? MMA_DEPTH : WIDTH;
+  // One chunk more, so that eight lines below each other lie in different banks.
+  static constexpr int STEP = LENGTH + CHUNK, SIZE = LINES * STEP;
+
+  // source(i, k) is where 8 numbers from row i and depth k on are, null for zeros; `anywhere` may always be named.
+  template <int THREADS, class F>
+  static __device__ __forceinline__ void fetch(bf16* to, unsigned first, unsigned k0, const bf16* anywhere, F source) {
+    constexpr int ACROSS = LENGTH / CHUNK;
+    static_assert(LINES * ACROSS % THREADS == 0, "each thread fetches the same number of chunks");
+#pragma unroll
+    for (int i = 0; i < LINES * ACROSS / THREADS; ++i) {
+      const unsigned at = threadIdx.x + i * THREADS, line = at / ACROSS, column = at % ACROSS * CHUNK;
+      const bf16* from = BY_K ? source(first + line, k0 + column) : source(first + column, k0 + line);
+      gpu::cp_async16(to + line * STEP + column, from ? from : anywhere, from != nullptr);
+    }
+  }
+
+  // Four 8x8 blocks, lane l naming a line of block l / 8, which begins at row i and depth k.
+  static __device__ __forceinline__ void load(uint32_t (&r)[4], const bf16* stage, int i, int k) {
+    const int line = threadIdx.x % 8;
+    if (BY_K) {
+      gpu::ldmatrix_x4(r, stage + (i + line) * STEP + k);
+    } else {
+      gpu::ldmatrix_x4_trans(r, stage + (k + line) * STEP + i);
+    }
+  }
+};
+
+// Tiles of ROWS x COLUMNS by WARPS_DOWN x WARPS_ACROSS warps.
+template <int ROWS, int COLUMNS, int WARPS_DOWN, int WARPS_ACROSS, bool A_BY_K, bool B_BY_K>
+struct Mma {
+  typedef Operand<ROWS, A_BY_K> OfA;
+  typedef Operand<COLUMNS, B_BY_K> OfB;
+  static constexpr int THREADS = 32 * WARPS_DOWN * WARPS_ACROSS, STAGE = OfA::SIZE + OfB::SIZE;
+  static constexpr int DOWN = ROWS / WARPS_DOWN / 16, ACROSS = COLUMNS / WARPS_ACROSS / 8;  // a warp's 16x8 blocks
+
+  // Calls put(m, n, two neighbouring sums over k of a(m, k) b(k, n)), k from `begin` to `end`, for the tile at (m0, n0).
+  // `shared` has MMA_STAGES stages. The sources give null outside of the matrices.
+  template <class A, class B, class Put>
+  static __device__ __forceinline__ void multiply(bf16* shared, unsigned m0, unsigned n0, unsigned begin, unsigned end,
+                                                  const bf16* anywhere, A a, B b, Put put) {
+    static_assert(ACROSS % 2 == 0, "blocks of B are loaded in pairs");
+    const int lane = threadIdx.x % 32, warp = threadIdx.x / 32, block = lane / 8;
+    const int row = warp / WARPS_ACROSS * (DOWN * 16), column = warp % WARPS_ACROSS * (ACROSS * 8);
+    const unsigned steps = (end - begin + MMA_DEPTH - 1) / MMA_DEPTH;
+    const auto fetch = [&](unsigned step) {
+      if (step < steps) {
+        bf16* stage = shared + step % MMA_STAGES * STAGE;
+        OfA::template fetch<THREADS>(stage, m0, begin + step * MMA_DEPTH, anywhere, a);
+        OfB::template fetch<THREADS>(stage + OfA::SIZE, n0, begin + step * MMA_DEPTH, anywhere, b);
+      }
+      gpu::cp_async_commit();  // an empty group where nothing is left, so that counting them stays right
+    };
+    for (unsigned step = 0; step < MMA_STAGES - 1; ++step) fetch(step);
+
+    float sums[DOWN][ACROSS][4] = {};
+    for (unsigned step = 0; step < steps; ++step) {
+      gpu::cp_async_wait<MMA_STAGES - 2>();
+      // This stage is there for all threads, and all are done with the one that is fetched into next.
+      __syncthreads();
+      fetch(step + MMA_STAGES - 1);
+      const bf16* of_a = shared + step % MMA_STAGES * STAGE;
+      const bf16* of_b = of_a + OfA::SIZE;
+#pragma unroll
+      for (int k = 0; k < MMA_DEPTH; k += 16) {
+        uint32_t of_rows[DOWN][4], of_columns[ACROSS / 2][4];
+#pragma unroll
+        for (int i = 0; i < DOWN; ++i) OfA::load(of_rows[i], of_a, row + i * 16 + block % 2 * 8, k + block / 2 * 8);
+#pragma unroll
+        for (int j = 0; j < ACROSS / 2; ++j) {
+          OfB::load(of_columns[j], of_b, column + j * 16 + block / 2 * 8, k + block % 2 * 8);
+        }
+#pragma unroll
+        for (int i = 0; i < DOWN; ++i) {
+#pragma unroll
+          for (int j = 0; j < ACROSS; ++j) {
+            const uint32_t pair[2] = {of_columns[j / 2][j % 2 * 2], of_columns[j / 2][j % 2 * 2 + 1]};
+            gpu::mma_m16n8k16(sums[i][j], of_rows[i], pair, bf16());
+          }
+        }
+      }
+    }
+#pragma unroll
+    for (int i = 0; i < DOWN; ++i) {
+#pragma unroll
+      for (int j = 0; j < ACROSS; ++j) {
+        const unsigned m = m0 + row + i * 16 + lane / 4, n = n0 + column + j * 8 + lane % 4 * 2;
+        put(m, n, make_float2(sums[i][j][0], sums[i][j][1]));
+        put(m + 8, n, make_float2(sums[i][j][2], sums[i][j][3]));
+      }
+    }
+  }
+};
