@@ -219,6 +219,7 @@ pub trait OnDevice {
     fn on_cuda(self) -> Self::Cuda;
 }
 
+#[cfg(feature = "cuda")]
 const ELSEWHERE: &str = "tensors of one operation live on one device";
 
 impl<'a> OnDevice for &'a Storage {
