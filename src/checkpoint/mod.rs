@@ -46,6 +46,9 @@ pub struct Header<C> {
     /// The size of the data set, on which the order of its pictures depends; not there if it is not known.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub pictures: Option<u64>,
+    /// Updates that the optimizers of generator and discriminator have made, where that is not one a step.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub updates: Option<[u64; 2]>,
     pub config: C,
 }
 

@@ -3,6 +3,8 @@
 mod data;
 mod device;
 mod doctor;
+mod export;
+mod import;
 mod manual;
 mod network;
 mod sample;
@@ -43,6 +45,8 @@ struct GlobalOptions {
 enum Verb {
     Train(Box<train::TrainArgs>),
     Sample(Box<sample::SampleArgs>),
+    Import(Box<import::ImportArgs>),
+    Export(export::ExportArgs),
     Verify(verify::VerifyArgs),
     Data(data::DataArgs),
     Doctor(doctor::DoctorArgs),
@@ -61,6 +65,8 @@ pub fn run() -> anyhow::Result<ExitCode> {
     pool.build().context("cannot start the threads")?.install(|| match verb {
         Verb::Train(args) => train::run(&args),
         Verb::Sample(args) => sample::run(&args),
+        Verb::Import(args) => import::run(&args),
+        Verb::Export(args) => export::run(&args),
         Verb::Verify(args) => verify::run(&args),
         Verb::Data(args) => data::run(&args),
         Verb::Doctor(args) => doctor::run(&args),

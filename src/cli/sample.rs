@@ -13,9 +13,9 @@ use super::network::NetworkOptions;
 use crate::data::ImageShape;
 use crate::data::toys::Kind;
 use crate::sample::grid::near_square;
-use crate::sample::{self, Draw, Model, Output, Plan, SampleId, Sampler, Samples, SeedList, Source, Timing, Which};
+use crate::sample::{self, Draw, Output, Plan, SampleId, Sampler, Samples, SeedList, Source, Timing, Which};
 use crate::tensor::DType;
-use crate::train::{TrainConfig, published_folder};
+use crate::train::{self, TrainConfig, published_folder};
 
 /// Draw pictures with a trained generator.
 ///
@@ -119,7 +119,9 @@ pub fn run(args: &SampleArgs) -> anyhow::Result<ExitCode> {
     let device = args.device.open()?;
     args.network.switches.warnings.iter().for_each(|warning| eprintln!("warning: {warning}"));
     let run = args.run();
-    let source = Source::open_as(&run, args.which(), args.raw, &|model| args.tell(model), DTYPE, &device)?;
+    // Options of the network, as the published program is given all of them.
+    let options = |config: &mut TrainConfig| args.network.apply(config);
+    let source = Source::open_as(&run, args.which(), args.raw, &train::for_model(&options), DTYPE, &device)?;
     let Source { dataset, generator, process, path, step, averaged, note, .. } = source;
     if let Some(note) = note {
         eprintln!("{note}");
@@ -227,14 +229,6 @@ impl SampleArgs {
             (None, Some(epoch)) => Which::Epoch(epoch),
             (None, None) => Which::Newest,
         }
-    }
-
-    /// Sets the options of a network that were given, as the published program is given all of them.
-    fn tell(&self, model: &mut Model) {
-        let (schedule, generator) = (model.schedule.clone(), model.generator.clone());
-        let mut config = TrainConfig { schedule, generator, ..Default::default() };
-        self.network.apply(&mut config);
-        (model.schedule, model.generator) = (config.schedule, config.generator);
     }
 
     /// For a process of `steps` steps; `default_count` pictures where nothing says how many.

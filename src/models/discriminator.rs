@@ -8,6 +8,7 @@ use serde::{Deserialize, Serialize};
 
 use super::mlp::Mlp;
 use crate::autograd::Var;
+use crate::checkpoint::Tensors;
 use crate::error::{Error, Result, check_range};
 use crate::nn::{Conv2d, Conv2dSpec, Filter, Fused, Init, Linear, Param, Scope, Timesteps};
 use crate::ops;
@@ -82,6 +83,24 @@ impl DiscriminatorConfig {
             )));
         }
         Ok(())
+    }
+
+    /// The options that follow from the names and shapes of a network's parameters.
+    ///
+    /// Errors: parameters of something else. Whether all of them fit is left to see.
+    pub fn infer(tensors: &impl Tensors) -> Result<DiscriminatorConfig> {
+        let large = tensors.shape("conv5.conv1.0.weight").is_some();
+        let size = if large { DiscriminatorSize::Large } else { DiscriminatorSize::Small };
+        match (tensors.shape("start_conv.weight"), tensors.shape("t_embed.main.0.weight")) {
+            (Some(&[width, channels, 1, 1]), Some(&[_, t_emb_dim])) => Ok(DiscriminatorConfig {
+                size,
+                num_channels: channels / 2,
+                image_size: None,
+                ngf: width / 2,
+                t_emb_dim,
+            }),
+            _ => Err(Error::format(tensors.path(), "holds no discriminator: start_conv and t_embed are not there")),
+        }
     }
 
     pub fn validate(&self) -> Result<()> {

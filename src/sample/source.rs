@@ -150,7 +150,7 @@ impl Source {
         let (generator, schedule) = (self.generator.config().clone(), self.schedule.clone());
         let config = Model { dataset: self.dataset.clone(), schedule, generator, averaged: self.averaged };
         let (format, step) = (checkpoint::FORMAT, self.step);
-        let header = Header { format, step, epoch: 0, seed: 0, pictures: None, config };
+        let header = Header { format, step, epoch: 0, seed: 0, pictures: None, updates: None, config };
         header.write(path, &checkpoint::entries("", self.generator.params()).collect::<Vec<_>>())
     }
 }

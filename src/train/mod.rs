@@ -2,6 +2,8 @@
 
 mod config;
 mod cosine;
+mod export;
+mod import;
 mod inputs;
 mod layers;
 pub mod losses;
@@ -19,6 +21,8 @@ mod step;
 
 pub use config::TrainConfig;
 pub use cosine::cosine_annealing;
+pub use export::export_discriminator;
+pub use import::{Import, for_model};
 pub use inputs::{HalfInputs, StepInputs};
 pub use layers::Layer;
 pub use memory::{Footprint, machine_memory};

@@ -32,7 +32,9 @@ impl Trainer {
             &self.discriminator_optimizer,
         ));
         let (config, seed, format) = (self.config.clone(), self.config.seed, checkpoint::FORMAT);
-        Snapshot { header: Header { format, step: self.step, epoch, seed, pictures: None, config }, tensors }
+        let updates = [&self.generator_optimizer, &self.discriminator_optimizer].map(Optimizer::steps);
+        let updates = Some(updates).filter(|updates| *updates != [self.step; 2]);
+        Snapshot { header: Header { format, step: self.step, epoch, seed, pictures: None, updates, config }, tensors }
     }
 
     /// Becomes what a trainer of the same configuration was when it was saved. The losses since the last line of
@@ -48,9 +50,10 @@ impl Trainer {
         }
         checkpoint::load(&mut reader, checkpoint::DISCRIMINATOR, self.discriminator.params())?;
         let states = read_moments(&mut reader, checkpoint::GENERATOR_ADAM, self.generator.params())?;
-        self.generator_optimizer.restore(header.step, states);
+        let updates = header.updates.unwrap_or([header.step; 2]);
+        self.generator_optimizer.restore(updates[0], states);
         let states = read_moments(&mut reader, checkpoint::DISCRIMINATOR_ADAM, self.discriminator.params())?;
-        self.discriminator_optimizer.restore(header.step, states);
+        self.discriminator_optimizer.restore(updates[1], states);
         self.step = header.step;
         if !checkpoint::holds(&reader, checkpoint::INTERVAL) {
             return Ok(Interval::default());

@@ -96,7 +96,8 @@ fn a_header_may_claim_a_network_that_no_memory_holds() {
     let tensors: Vec<_> = entries(GENERATOR, generator.params()).collect();
     let mut open = |width: usize| {
         config.generator.num_channels_dae = width;
-        let header = Header { format: FORMAT, step: 1, epoch: 0, seed: 0, pictures: None, config: config.clone() };
+        let config = config.clone();
+        let header = Header { format: FORMAT, step: 1, epoch: 0, seed: 0, pictures: None, updates: None, config };
         header.write(&path, &tensors).unwrap();
         Source::open(&path, Which::Newest, false, DType::F32, &Device::Cpu)
     };

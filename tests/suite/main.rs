@@ -12,6 +12,7 @@ mod flags;
 mod fuzz;
 mod generator;
 mod gradients;
+mod import;
 mod infer;
 mod lmdb;
 mod loader;

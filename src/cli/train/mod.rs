@@ -19,6 +19,7 @@ use signal_hook::flag;
 use crate::cli::device::DeviceOption;
 use crate::train::{self, Earlier, Ending, Finished, PRESETS, RunOptions};
 use config::ConfigArgs;
+pub use options::Options;
 
 /// `--resume` without a run.
 const LATEST: &str = "latest";
