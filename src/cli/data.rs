@@ -128,10 +128,7 @@ fn print_part(split: &str, part: &Part) {
     match part {
         Part::Found { origin, shape: [height, width, channels], counts } => {
             let total: u64 = counts.iter().sum();
-            println!(
-                "  {split:<6} {total} of {height}x{width}, {channels} channels, from {origin}; {}",
-                classes(counts)
-            );
+            println!("  {split:<6} {total} of {height}x{width}, {channels} channels ({origin}); {}", classes(counts));
         }
         Part::Missing { why } => println!("  {split:<6} not there\n{}", indented(why)),
         Part::Broken { why } => println!("  {split:<6} BROKEN: {}", indented(why).trim_start()),

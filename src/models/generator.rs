@@ -113,5 +113,5 @@ impl Generator {
     }
 }
 
-/// Sines and cosines that tell an MLP the time: enough to keep a few steps apart.
-const TIME_WIDTH: usize = 32;
+/// Sines and cosines that tell an MLP the time: enough to keep a few steps apart, too few to drown the point.
+const TIME_WIDTH: usize = 8;

@@ -4,7 +4,7 @@
 //! It has derivatives of any order: R1 differentiates the gradient of the discriminator.
 
 use crate::autograd::Var;
-use crate::nn::{Init, Linear, Scope};
+use crate::nn::{Fan, Init, Linear, Scope};
 use crate::{Result, ops};
 
 const HIDDEN_LAYERS: usize = 3;
@@ -18,7 +18,8 @@ impl Mlp {
         let sizes = [&[inputs][..], &[width; HIDDEN_LAYERS], &[outputs]].concat();
         let layer = |(i, ends): (usize, &[usize])| {
             // He et al., 2015: LeakyReLU keeps about half of the variance.
-            Linear::new(&mut scope.child(format_args!("layers.{i}")), ends[0], ends[1], Init::average(2.0))
+            let init = Init::VarianceScaling { scale: 2.0, fan: Fan::In };
+            Linear::new(&mut scope.child(format_args!("layers.{i}")), ends[0], ends[1], init)
         };
         Mlp(sizes.windows(2).enumerate().map(layer).collect())
     }

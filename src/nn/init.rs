@@ -25,6 +25,8 @@ pub enum Init {
 pub enum Fan {
     /// (C + K) / 2 * R*S: the convolutions and the time embedding of the generator.
     Average,
+    /// C * R*S: linear layers between LeakyReLUs.
+    In,
     /// K * R*S: the z mapping, the style layers and the discriminator, where the published initialiser takes the
     /// outputs although asked for the average.
     Out,
@@ -72,6 +74,7 @@ impl Init {
         let receptive_field = shape[1..shape.len() - 1].iter().product::<usize>() as f64;
         let fan = match fan {
             Fan::Average => (c + k) / 2.0 * receptive_field,
+            Fan::In => c * receptive_field,
             Fan::Out => k * receptive_field,
         };
         (3.0 * scale / fan).sqrt()

@@ -157,9 +157,9 @@ fn plane() -> TrainConfig {
     TrainConfig {
         batch_size: 512,
         num_epoch: 50,
-        lr_g: 2e-4,
-        lr_d: 2e-4,
-        r1_gamma: 0.05,
+        lr_g: 1e-3,
+        lr_d: 3e-3,
+        r1_gamma: 0.02,
         lazy_reg: 5,
         ema_decay: 0.999,
         grid_pictures: 4096,
@@ -170,7 +170,7 @@ fn plane() -> TrainConfig {
             image_size: 1,
             num_channels: 2,
             num_channels_dae: 512,
-            nz: 32,
+            nz: 4,
             not_use_tanh: true,
             ..Default::default()
         },
@@ -178,7 +178,7 @@ fn plane() -> TrainConfig {
             size: DiscriminatorSize::Mlp,
             num_channels: 2,
             ngf: 512,
-            t_emb_dim: 32,
+            t_emb_dim: 8,
             ..Default::default()
         },
         ..Default::default()
