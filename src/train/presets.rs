@@ -15,7 +15,7 @@ pub const PRESETS: [(&str, &str); 9] = [
     ("cifar10", "CIFAR-10, 32x32: the published training, batch 256 in one process"),
     ("celeba256", "CelebA-HQ, 256x256: the published training, batch 32 in one process"),
     ("lsun256", "LSUN church, 256x256: the published training, batch 64 in one process"),
-    ("gaussians25", "points of 25 Gaussians on a grid, no download: minutes on two cores"),
+    ("gaussians25", "points of 25 Gaussians on a grid, no download; its settings are not proven yet"),
     ("ring8", "points of 8 Gaussians on a circle: the same networks"),
     ("swissroll", "points of a spiral: the same networks"),
 ];
