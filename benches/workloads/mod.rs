@@ -9,18 +9,20 @@ use ddgan::models::{DiscriminatorConfig, Generator, GeneratorConfig};
 use ddgan::nn::Timesteps;
 use ddgan::sample;
 use ddgan::tensor::{DType, Device, Key, Tensor, normal, stream};
-use ddgan::train::{TrainConfig, Trainer};
+use ddgan::train::{TrainConfig, Trainer, preset};
 
 /// Every workload by name: w is the generator's width, b the batch.
-pub const WORKLOADS: [(&str, Build); 8] = [
+pub const WORKLOADS: [(&str, Build); 10] = [
     ("forward_w128_b16", || forward(128, 16)),
     ("forward_w32_b16", || forward(32, 16)),
     ("forward_w128_b1", || forward(128, 1)),
     ("sample4_w128_b16", || sample_4_steps(128, 16)),
-    ("train_w128_b16", || train(128, 64, 16, NO_R1)),
-    ("train_r1_w128_b16", || train(128, 64, 16, R1_GAMMA)),
-    ("train_w32_b64", || train(32, 32, 64, NO_R1)),
-    ("train_r1_w32_b64", || train(32, 32, 64, R1_GAMMA)),
+    ("train_w128_b16", || train(published(128, 64, 16), NO_R1)),
+    ("train_r1_w128_b16", || train(published(128, 64, 16), R1_GAMMA)),
+    ("train_w32_b64", || train(published(32, 32, 64), NO_R1)),
+    ("train_r1_w32_b64", || train(published(32, 32, 64), R1_GAMMA)),
+    ("train_digits", || train(preset("digits")?, NO_R1)),
+    ("train_r1_digits", || train(preset("digits")?, R1_GAMMA)),
 ];
 
 /// Makes what a workload needs, and gives what is to be timed.
@@ -28,8 +30,6 @@ pub type Build = fn() -> Result<Box<dyn FnMut() -> Result<()>>>;
 
 const NO_R1: f64 = 0.0;
 const R1_GAMMA: f64 = 0.02;
-/// The published learning rates for CIFAR-10, of the generator and of the discriminator.
-const LEARNING_RATES: [f64; 2] = [1.6e-4, 1.25e-4];
 const NUM_TIMESTEPS: usize = 4;
 
 /// The network published for CIFAR-10, at some width.
@@ -63,25 +63,27 @@ fn sample_4_steps(width: usize, batch: u64) -> Result<Box<dyn FnMut() -> Result<
     }))
 }
 
-/// Whole iterations: the random inputs, the discriminator's step and update, the generator's, the moving average.
-fn train(width: usize, ngf: usize, batch: usize, r1_gamma: f64) -> Result<Box<dyn FnMut() -> Result<()>>> {
-    let [lr_g, lr_d] = LEARNING_RATES;
-    let config = TrainConfig {
-        batch_size: batch,
-        lr_g,
-        lr_d,
-        r1_gamma,
-        lazy_reg: 1,
+/// The published training for CIFAR-10 at some widths, of the generator and of the discriminator.
+fn published(width: usize, ngf: usize, batch_size: usize) -> TrainConfig {
+    TrainConfig {
+        batch_size,
+        lr_g: 1.6e-4,
+        lr_d: 1.25e-4,
         schedule: schedule(),
         generator: generator(width),
         discriminator: DiscriminatorConfig { ngf, ..DiscriminatorConfig::default() },
         ..TrainConfig::default()
-    };
+    }
+}
+
+/// Whole iterations: the random inputs, the discriminator's step and update, the generator's, the moving average.
+fn train(config: TrainConfig, r1_gamma: f64) -> Result<Box<dyn FnMut() -> Result<()>>> {
+    let config = TrainConfig { r1_gamma, lazy_reg: 1, ..config };
     let GeneratorConfig { image_size, num_channels, .. } = config.generator;
-    let real = noise(&[batch, image_size, image_size, num_channels], "real");
+    let real = noise(&[config.batch_size, image_size, image_size, num_channels], "real");
     let mut trainer = Trainer::new(&config, DType::F32, &Device::Cpu)?;
     Ok(Box::new(move || {
-        trainer.step(&trainer.draw_inputs(real.clone())?, LEARNING_RATES)?;
+        trainer.step(&trainer.draw_inputs(real.clone())?, [config.lr_g, config.lr_d])?;
         Ok(())
     }))
 }
