@@ -41,6 +41,8 @@ fn compare(op: &str, dtype: DType) {
 /// A test of each operation in each number type.
 macro_rules! parity {
     ($($op:ident)*) => {
+        const COMPARED: &[&str] = &[$(stringify!($op)),*];
+
         $(mod $op {
             #[test]
             fn f32() {
@@ -58,6 +60,13 @@ macro_rules! parity {
 parity! {
     add affine attention concat conv2d dropout expand group_norm leaky_relu linear matmul mean_all minibatch_stddev mul
     pixel_norm posterior_step power resample scale_add scale_samples sigmoid silu slice_channels softplus sum tanh
+}
+
+#[test]
+fn no_operation_is_left_out() {
+    for case in cases::all() {
+        assert!(COMPARED.contains(&case.op), "{case}");
+    }
 }
 
 /// Enough pixels and taps for tiles of 128 x 128 on every multiprocessor.

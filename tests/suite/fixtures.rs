@@ -8,7 +8,7 @@ use ddgan::testing::verify::{Report, Tolerances, verify};
 use safetensors::SafeTensors;
 use safetensors::tensor::TensorView;
 
-fn fixture(name: &str) -> PathBuf {
+pub fn fixture(name: &str) -> PathBuf {
     PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("tests/fixtures").join(name)
 }
 

@@ -4,6 +4,7 @@ mod checkpoint;
 mod cifar;
 mod config;
 mod cuda;
+mod cuda_networks;
 mod data;
 mod discriminator;
 mod download;

@@ -55,7 +55,7 @@ fn optimizer_skips_parameters_without_gradient_and_starts_the_average_as_a_copy(
     assert_eq!(adam.states()[1].m.to_f32(), [0.0; 3]);
 }
 
-fn tiny() -> TrainConfig {
+pub fn tiny() -> TrainConfig {
     TrainConfig {
         seed: 7,
         batch_size: 5,
@@ -83,7 +83,7 @@ fn tiny() -> TrainConfig {
 }
 
 /// Drawn digits at half their size: [N, 16, 16, 1].
-fn pictures(n: usize, dtype: DType) -> Tensor {
+pub fn pictures(n: usize, dtype: DType) -> Tensor {
     let data = open(&DataSpec { name: "digits".into(), ..Default::default() }).unwrap();
     let mut image = vec![0.0; 32 * 32];
     let mut values = Vec::new();
@@ -97,9 +97,10 @@ fn pictures(n: usize, dtype: DType) -> Tensor {
     Tensor::from_values(&values, [n, 16, 16, 1], dtype, &Device::Cpu).unwrap()
 }
 
-fn step(trainer: &mut Trainer, n: usize) -> Losses {
-    let dtype = trainer.generator().params()[0].value().dtype();
-    let inputs = trainer.draw_inputs(pictures(n, dtype)).unwrap();
+pub fn step(trainer: &mut Trainer, n: usize) -> Losses {
+    let like = trainer.generator().params()[0].value();
+    let real = pictures(n, like.dtype()).to_device(&like.device()).unwrap();
+    let inputs = trainer.draw_inputs(real).unwrap();
     trainer.step(&inputs, [2e-4, 2e-4]).unwrap()
 }
 
@@ -112,7 +113,7 @@ fn train(steps: usize, dtype: DType) -> (Trainer, Vec<[f64; 3]>) {
     (trainer, losses)
 }
 
-fn parameters(trainer: &Trainer) -> Vec<f32> {
+pub fn parameters(trainer: &Trainer) -> Vec<f32> {
     let networks =
         [trainer.generator().params(), trainer.averaged_generator().params(), trainer.discriminator().params()];
     networks.into_iter().flatten().flat_map(|p| p.value().to_f32()).collect()
