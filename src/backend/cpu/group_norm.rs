@@ -1,6 +1,7 @@
 //! Group norm with a scale and shift for each channel (of each sample, if wanted) and SiLU in one pass:
 //! see `ops/group_norm.rs` for the formulas.
 
+use super::lanes::{LANES, for_lanes, load, store};
 use super::silu::{silu, silu_derivative};
 use super::simd::vectorize;
 use super::{Buffer, Float, Storage, by_float};
@@ -24,12 +25,21 @@ pub fn forward(x: &Storage, scale: &Storage, shift: &Storage, p: &GroupNorm) -> 
             vectorize(
                 #[inline(always)]
                 || {
-                    for (y, x) in y.chunks_exact_mut(p.c).zip(x.chunks_exact(p.c)) {
-                        for (((y, &x), &a), &b) in y.iter_mut().zip(x).zip(&a).zip(&b) {
-                            let u = a * x + b;
-                            *y = if p.silu { silu(u) } else { u };
-                        }
-                    }
+                    for_lanes(
+                        p.c,
+                        #[inline(always)]
+                        |first, count| {
+                            let (a, b) = (load(&a, first, count), load(&b, first, count));
+                            for (y, x) in y.chunks_exact_mut(p.c).zip(x.chunks_exact(p.c)) {
+                                let mut v = load(x, first, count);
+                                for l in 0..LANES {
+                                    let u = a[l] * v[l] + b[l];
+                                    v[l] = if p.silu { silu(u) } else { u };
+                                }
+                                store(y, first, count, &v);
+                            }
+                        },
+                    )
                 },
             )
         });
@@ -59,20 +69,30 @@ pub fn backward(
             let (a, b) = affine.coefficients(n, stats);
             let mean = per_channel(p, |g| stats[(n * p.groups + g) * 2]);
             let (sum, sum_x) = sums.split_at_mut(p.c);
-            sum.fill(T::ZERO);
-            sum_x.fill(T::ZERO);
             let (x, dy) = (&x[at..][..du.len()], &dy[at..][..du.len()]);
             vectorize(
                 #[inline(always)]
                 || {
-                    for ((du, x), dy) in du.chunks_exact_mut(p.c).zip(x.chunks_exact(p.c)).zip(dy.chunks_exact(p.c)) {
-                        for c in 0..p.c {
-                            let g = if p.silu { dy[c] * silu_derivative(a[c] * x[c] + b[c]) } else { dy[c] };
-                            du[c] = g;
-                            sum[c] += g;
-                            sum_x[c] += g * (x[c] - mean[c]);
-                        }
-                    }
+                    for_lanes(
+                        p.c,
+                        #[inline(always)]
+                        |first, count| {
+                            let (a, b, mean) = (load(&a, first, count), load(&b, first, count), load(&mean, first, count));
+                            let (mut s, mut sx) = ([T::ZERO; LANES], [T::ZERO; LANES]);
+                            let rows = du.chunks_exact_mut(p.c).zip(x.chunks_exact(p.c)).zip(dy.chunks_exact(p.c));
+                            for ((du, x), dy) in rows {
+                                let (x, mut g) = (load(x, first, count), load(dy, first, count));
+                                for l in 0..LANES {
+                                    g[l] = if p.silu { g[l] * silu_derivative(a[l] * x[l] + b[l]) } else { g[l] };
+                                    s[l] += g[l];
+                                    sx[l] += g[l] * (x[l] - mean[l]);
+                                }
+                                store(du, first, count, &g);
+                            }
+                            store(sum, first, count, &s);
+                            store(sum_x, first, count, &sx);
+                        },
+                    )
                 },
             )
         });
@@ -99,18 +119,28 @@ pub fn backward(
             let mean = per_channel(p, |g| stats[(n * p.groups + g) * 2]);
             let m1 = per_channel(p, |g| T::of(group_mean(&dshift, g)));
             let m2 = per_channel(p, |g| T::of(group_mean(&dscale, g)));
-            // dx = k0 du + k1 x + k2 for each channel.
+            // dx = k0 du + k1 (x - mean) - k2 for each channel.
             let k0: Vec<T> = (0..p.c).map(|c| rstd[c] * affine.scale(n, c)).collect();
             let k1: Vec<T> = (0..p.c).map(|c| -rstd[c] * rstd[c] * m2[c]).collect();
+            let k2: Vec<T> = (0..p.c).map(|c| rstd[c] * m1[c]).collect();
             let x = &x[at..][..dx.len()];
             vectorize(
                 #[inline(always)]
                 || {
-                    for (dx, x) in dx.chunks_exact_mut(p.c).zip(x.chunks_exact(p.c)) {
-                        for c in 0..p.c {
-                            dx[c] = k0[c] * dx[c] + k1[c] * (x[c] - mean[c]) - rstd[c] * m1[c];
-                        }
-                    }
+                    for_lanes(
+                        p.c,
+                        #[inline(always)]
+                        |first, count| {
+                            let [k0, k1, k2, mean] = [&k0, &k1, &k2, &mean].map(|k| load(k, first, count));
+                            for (dx, x) in dx.chunks_exact_mut(p.c).zip(x.chunks_exact(p.c)) {
+                                let (mut d, x) = (load(dx, first, count), load(x, first, count));
+                                for l in 0..LANES {
+                                    d[l] = k0[l] * d[l] + k1[l] * (x[l] - mean[l]) - k2[l];
+                                }
+                                store(dx, first, count, &d);
+                            }
+                        },
+                    )
                 },
             )
         });
@@ -131,22 +161,29 @@ fn statistics<T: Float>(x: &[T], p: &GroupNorm) -> Buffer<T> {
         vectorize(
             #[inline(always)]
             || {
-                mean.fill(T::ZERO);
-                m2.fill(T::ZERO);
-                for x in x.chunks_exact(p.c) {
-                    for (m, &x) in mean.iter_mut().zip(x) {
-                        *m += x;
-                    }
-                }
                 let inverse = T::ONE / T::of(rows as f64);
-                for m in mean.iter_mut() {
-                    *m *= inverse;
-                }
-                for x in x.chunks_exact(p.c) {
-                    for ((m2, &m), &x) in m2.iter_mut().zip(mean.iter()).zip(x) {
-                        *m2 += (x - m) * (x - m);
-                    }
-                }
+                for_lanes(
+                    p.c,
+                    #[inline(always)]
+                    |first, count| {
+                        let (mut m, mut squares) = ([T::ZERO; LANES], [T::ZERO; LANES]);
+                        for x in x.chunks_exact(p.c) {
+                            let x = load(x, first, count);
+                            for l in 0..LANES {
+                                m[l] += x[l];
+                            }
+                        }
+                        m = m.map(|m| m * inverse);
+                        for x in x.chunks_exact(p.c) {
+                            let x = load(x, first, count);
+                            for l in 0..LANES {
+                                squares[l] += (x[l] - m[l]) * (x[l] - m[l]);
+                            }
+                        }
+                        store(mean, first, count, &m);
+                        store(m2, first, count, &squares);
+                    },
+                )
             },
         )
     });

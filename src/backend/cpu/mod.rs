@@ -12,6 +12,7 @@ mod float;
 pub mod gemm;
 pub mod forward_noise;
 pub mod group_norm;
+mod lanes;
 pub mod leaky_relu;
 mod map;
 pub mod matmul;
