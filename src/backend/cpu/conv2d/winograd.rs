@@ -104,11 +104,15 @@ impl Tiles {
     fn pixels(self, tile: usize, x: *const f32, zeros: *const f32) -> [[*const f32; 6]; 6] {
         let (n, p, q) = self.origin(tile);
         let mut pixels = [[zeros; 6]; 6];
-        for (i, row) in pixels.iter_mut().enumerate() {
-            for (j, pixel) in row.iter_mut().enumerate() {
-                let (y, z) = ((p + i).wrapping_sub(self.top), (q + j).wrapping_sub(self.left));
-                if y < self.h && z < self.w {
-                    *pixel = x.wrapping_add(((n * self.h + y) * self.w + z) * self.c);
+        for (i, pixels) in pixels.iter_mut().enumerate() {
+            let y = (p + i).wrapping_sub(self.top);
+            if y < self.h {
+                let row = x.wrapping_add((n * self.h + y) * self.w * self.c);
+                for (j, pixel) in pixels.iter_mut().enumerate() {
+                    let z = (q + j).wrapping_sub(self.left);
+                    if z < self.w {
+                        *pixel = row.wrapping_add(z * self.c);
+                    }
                 }
             }
         }
