@@ -32,7 +32,7 @@ pub enum Error {
     Cuda(String),
     /// More memory than a GPU has left.
     #[error(
-        "{device} is out of memory: {} were asked for, {} of {} are free; a smaller batch needs less",
+        "{device} is out of memory: {} were asked for, {} of {} are free",
         mebibytes(*asked), mebibytes(*free), mebibytes(*total)
     )]
     OutOfMemory { device: String, asked: usize, free: usize, total: usize },

@@ -5,21 +5,63 @@ pub mod cpu;
 pub mod cuda;
 pub mod params;
 pub mod philox;
+pub mod trace;
 
 use std::borrow::Cow;
 #[cfg(feature = "cuda")]
 use std::sync::Arc;
 
+use serde::{Deserialize, Serialize};
+
 use crate::{Error, Result};
 
 /// The type of a tensor's numbers.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize)]
+#[serde(rename_all = "lowercase")]
 pub enum DType {
     F32,
     /// On the CPU alone: the oracle for gradient checks.
     F64,
     /// On GPUs alone.
     BF16,
+}
+
+impl DType {
+    /// Of a number.
+    pub fn bytes(self) -> usize {
+        match self {
+            DType::F32 => 4,
+            DType::F64 => 8,
+            DType::BF16 => 2,
+        }
+    }
+
+    /// The type that sums and statistics of such numbers are kept in.
+    pub fn wide(self) -> DType {
+        if self == DType::BF16 { DType::F32 } else { self }
+    }
+}
+
+/// What networks compute in. Parameters that are trained, pictures, losses and sums are f32 in either case.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Precision {
+    #[default]
+    F32,
+    Bf16,
+}
+
+impl Precision {
+    /// Errors: bf16 on a CPU.
+    pub fn on(self, device: &Device) -> Result<DType> {
+        match self {
+            Precision::F32 => Ok(DType::F32),
+            Precision::Bf16 if *device == Device::Cpu => {
+                Err(Error::config("precision is bf16, which GPUs alone compute in; for a CPU set it to f32"))
+            }
+            Precision::Bf16 => Ok(DType::BF16),
+        }
+    }
 }
 
 impl std::fmt::Display for DType {
@@ -335,31 +377,41 @@ impl<A: IntoStorage, B: IntoStorage, C: IntoStorage> IntoStorage for (A, B, C) {
 /// Calls a kernel on the device its tensors live on: `dispatch!(device, silu::forward(x.storage()))` calls
 /// `cpu::silu::forward` with the CPU's storage, or `cuda::silu::forward` with the GPU and its storage. Tensors come
 /// first, then after a semicolon everything else. A result, because a device may be out of memory.
-#[cfg(feature = "cuda")]
 macro_rules! dispatch {
-    ($device:expr, $op:ident::$kernel:ident($($tensor:expr),* $(; $($param:expr),*)?)) => {
+    ($device:expr, $op:ident::$kernel:ident($($tensor:expr),* $(; $($param:expr),*)?)) => {{
+        let device = &$device;
+        #[allow(unused_mut)] // a kernel may take no arguments
+        let mut span = $crate::backend::trace::Span::begin(device, stringify!($op), stringify!($kernel));
+        let result = $crate::backend::on_device!(
+            *device, $op::$kernel($(span.tensor($tensor)),* ; $($(span.parameter($param)),*)?)
+        );
+        span.end(&result);
+        result
+    }};
+}
+pub(crate) use dispatch;
+
+#[cfg(feature = "cuda")]
+macro_rules! on_device {
+    ($device:expr, $op:ident::$kernel:ident($($tensor:expr),* ; $($param:expr),*)) => {
         match &$device {
             $crate::backend::Device::Cpu => $crate::Result::Ok($crate::backend::IntoStorage::into_storage(
-                $crate::backend::cpu::$op::$kernel(
-                    $($crate::backend::OnDevice::on_cpu($tensor),)* $($($param),*)?
-                ),
+                $crate::backend::cpu::$op::$kernel($($crate::backend::OnDevice::on_cpu($tensor),)* $($param),*),
             )),
             $crate::backend::Device::Cuda(gpu) => $crate::backend::cuda::$op::$kernel(
-                gpu, $($crate::backend::OnDevice::on_cuda($tensor),)* $($($param),*)?
+                gpu, $($crate::backend::OnDevice::on_cuda($tensor),)* $($param),*
             ).map($crate::backend::IntoStorage::into_storage),
         }
     };
 }
 #[cfg(not(feature = "cuda"))]
-macro_rules! dispatch {
-    ($device:expr, $op:ident::$kernel:ident($($tensor:expr),* $(; $($param:expr),*)?)) => {
+macro_rules! on_device {
+    ($device:expr, $op:ident::$kernel:ident($($tensor:expr),* ; $($param:expr),*)) => {
         match &$device {
             $crate::backend::Device::Cpu => $crate::Result::Ok($crate::backend::IntoStorage::into_storage(
-                $crate::backend::cpu::$op::$kernel(
-                    $($crate::backend::OnDevice::on_cpu($tensor),)* $($($param),*)?
-                ),
+                $crate::backend::cpu::$op::$kernel($($crate::backend::OnDevice::on_cpu($tensor),)* $($param),*),
             )),
         }
     };
 }
-pub(crate) use dispatch;
+pub(crate) use on_device;

@@ -9,12 +9,12 @@ use clap::{Arg, Args};
 
 use super::PUBLISHED;
 use super::device::DeviceOption;
-use super::network::NetworkOptions;
+use super::network::{NetworkOptions, variant};
 use crate::data::ImageShape;
 use crate::data::toys::Kind;
 use crate::sample::grid::near_square;
 use crate::sample::{self, Draw, Output, Plan, SampleId, Sampler, Samples, SeedList, Source, Timing, Which};
-use crate::tensor::DType;
+use crate::tensor::{DType, Precision};
 use crate::train::{self, TrainConfig, published_folder};
 
 /// Draw pictures with a trained generator.
@@ -88,6 +88,9 @@ pub struct SampleArgs {
     #[arg(long, help_heading = "Output")]
     overwrite: bool,
 
+    /// What the generator computes in: f32, or bf16 on a GPU
+    #[arg(long, value_name = "TYPE", default_value = "f32", hide_default_value = true, value_parser = variant::<Precision>)]
+    precision: Precision,
     #[command(flatten)]
     device: DeviceOption,
     #[command(flatten)]
@@ -115,13 +118,13 @@ fn at_least_1() -> clap::builder::RangedU64ValueParser {
 const MOST: u64 = 100_000_000;
 
 pub fn run(args: &SampleArgs) -> anyhow::Result<ExitCode> {
-    const DTYPE: DType = DType::F32;
     let device = args.device.open()?;
+    let dtype = args.precision.on(&device)?;
     args.network.switches.warnings.iter().for_each(|warning| eprintln!("warning: {warning}"));
     let run = args.run();
     // Options of the network, as the published program is given all of them.
     let options = |config: &mut TrainConfig| args.network.apply(config);
-    let source = Source::open_as(&run, args.which(), args.raw, &train::for_model(&options), DTYPE, &device)?;
+    let source = Source::open_as(&run, args.which(), args.raw, &train::for_model(&options), dtype, &device)?;
     let Source { dataset, generator, process, path, step, averaged, note, .. } = source;
     if let Some(note) = note {
         eprintln!("{note}");
@@ -139,7 +142,7 @@ pub fn run(args: &SampleArgs) -> anyhow::Result<ExitCode> {
     let plan = Plan { shape, count, columns, beside: Kind::by_name(&dataset), overwrite: args.overwrite };
     let mut files = Files::open(args, &path, &plan, steps)?;
 
-    let sampler = Sampler { generator: &generator, process: &process, dtype: DTYPE, device };
+    let sampler = Sampler { generator: &generator, process: &process, dtype: DType::F32, device };
     let (mut timing, started, mut done) = (Timing::default(), Instant::now(), 0);
     let mut draws = draws.peekable();
     while draws.peek().is_some() {

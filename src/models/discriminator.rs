@@ -120,6 +120,7 @@ pub struct Discriminator {
     config: DiscriminatorConfig,
     params: Vec<Param>,
     body: Body,
+    compute: DType,
 }
 
 enum Body {
@@ -242,8 +243,13 @@ impl Discriminator {
     pub fn new(config: &DiscriminatorConfig, seed: u64, dtype: DType, device: &Device) -> Result<Self> {
         let mut params = Vec::new();
         let body = Body::build(config, &mut Scope::root(seed, dtype, &mut params))?;
-        params.iter().try_for_each(|p| p.move_to(device))?;
-        Ok(Discriminator { config: config.clone(), params, body })
+        params.iter().try_for_each(|p| p.move_to(dtype, device))?;
+        Ok(Discriminator { config: config.clone(), params, body, compute: dtype })
+    }
+
+    /// The same network computing in another type than that of its parameters, which are cast where they are used.
+    pub fn computing_in(self, compute: DType) -> Self {
+        Discriminator { compute, ..self }
     }
 
     /// The parameters of `new` without numbers: names and shapes. Takes no memory to speak of, whatever the widths.
@@ -262,7 +268,7 @@ impl Discriminator {
         &self.params
     }
 
-    /// Logits [N, 1] of x_t [N, H, W, C] at time t, given x_{t+1} of the same shape. Where a batch has more than one
+    /// Logits [N, 1], of the type of x_t [N, H, W, C], at time t, given x_{t+1} of the same shape. Where a batch has more than one
     /// picture, each logit depends on all of its group (minibatch standard deviation).
     pub fn forward(&self, x_t: &Var, t: &Timesteps, x_t1: &Var) -> Result<Var> {
         let n = t.len();
@@ -272,14 +278,15 @@ impl Discriminator {
             return Err(Error::shape("discriminator", expected, (x_t, x_t1)));
         }
         self.config.check_size(x_t.shape()[1].min(x_t.shape()[2]))?;
-        let pair = ops::concat_channels(x_t, x_t1)?;
-        match &self.body {
-            Body::Convolutional(network) => network.forward(&pair, t),
+        let pair = ops::cast(&ops::concat_channels(x_t, x_t1)?, self.compute)?;
+        let logits = match &self.body {
+            Body::Convolutional(network) => network.forward(&pair, t)?,
             Body::Mlp(network) => {
                 let pair = ops::reshape(&pair, &[n, 2 * self.config.num_channels])?;
                 let time = t.sinusoidal(self.config.t_emb_dim, pair.dtype(), &pair.device())?;
-                network.forward(&ops::concat_channels(&pair, &time)?)
+                network.forward(&ops::concat_channels(&pair, &time)?)?
             }
-        }
+        };
+        ops::cast(&logits, x_t.dtype())
     }
 }

@@ -14,6 +14,7 @@ pub struct Generator {
     config: GeneratorConfig,
     params: Vec<Param>,
     body: Body,
+    compute: DType,
 }
 
 enum Body {
@@ -42,8 +43,13 @@ impl Generator {
     pub fn new(config: &GeneratorConfig, seed: u64, dtype: DType, device: &Device) -> Result<Self> {
         let mut params = Vec::new();
         let body = Body::build(config, &mut Scope::root(seed, dtype, &mut params))?;
-        params.iter().try_for_each(|p| p.move_to(device))?;
-        Ok(Generator { config: config.clone(), params, body })
+        params.iter().try_for_each(|p| p.move_to(dtype, device))?;
+        Ok(Generator { config: config.clone(), params, body, compute: dtype })
+    }
+
+    /// The same network computing in another type than that of its parameters, which are cast where they are used.
+    pub fn computing_in(self, compute: DType) -> Self {
+        Generator { compute, ..self }
     }
 
     /// The parameters of `new` without numbers: names and shapes. Takes no memory to speak of, whatever the widths.
@@ -74,7 +80,7 @@ impl Generator {
         }
     }
 
-    /// The prediction of x_0 from x_t [N, H, W, C], the time of each sample and z [N, nz]; the shape of x_t.
+    /// The prediction of x_0 from x_t [N, H, W, C], the time of each sample and z [N, nz]; the shape and type of x_t.
     pub fn forward(&self, x: &Var, t: &Timesteps, z: &Var) -> Result<Var> {
         self.run(x, t, z, None)
     }
@@ -86,6 +92,8 @@ impl Generator {
 
     fn run(&self, x: &Var, t: &Timesteps, z: &Var, dropout: Option<Key>) -> Result<Var> {
         self.check_inputs(x, t, z)?;
+        let picture = x;
+        let (x, z) = (&ops::cast(x, self.compute)?, &ops::cast(z, self.compute)?);
         let out = match &self.body {
             Body::Ncsnpp(network) => network.forward(x, t, z, dropout)?,
             Body::Mlp(network) => {
@@ -96,6 +104,7 @@ impl Generator {
                 ops::reshape(&network.forward(&h)?, x.shape())?
             }
         };
+        let out = ops::cast(&out, picture.dtype())?;
         if self.config.not_use_tanh { Ok(out) } else { ops::tanh(&out) }
     }
 

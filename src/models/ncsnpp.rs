@@ -143,7 +143,7 @@ impl Ncsnpp {
     fn embed_time(&self, t: &Timesteps, like: &Var) -> Result<Option<Var>> {
         let Some([first, second]) = &self.time_mlp else { return Ok(None) };
         let embedding = match &self.fourier {
-            Some(fourier) => fourier.forward(t)?,
+            Some(fourier) => ops::cast(&fourier.forward(t)?, like.dtype())?,
             None => t.sinusoidal(self.config.embedding_width(), like.dtype(), &like.device())?,
         };
         let h = ops::silu(&first.forward(&embedding)?)?;

@@ -82,9 +82,9 @@ impl Conv2d {
 
     /// x [N, H, W, C] -> [N, P, Q, K], and what `fused` adds, in one pass over the result.
     pub fn forward_fused(&self, x: &Var, fused: Fused) -> Result<Var> {
-        let bias = self.bias.as_ref().map(Param::var);
+        let bias = self.bias.as_ref().map(|bias| bias.var_in(x.dtype())).transpose()?;
         let Fused { time_bias, residual, scale } = fused;
         let epilogue = ConvEpilogue { bias: bias.as_ref(), time_bias, residual, scale };
-        ops::conv2d(x, &self.weight.var(), &self.options, &epilogue)
+        ops::conv2d(x, &self.weight.var_in(x.dtype())?, &self.options, &epilogue)
     }
 }

@@ -23,6 +23,6 @@ impl Linear {
 
     /// x [M, C] -> [M, K].
     pub fn forward(&self, x: &Var) -> Result<Var> {
-        ops::linear(x, &self.weight.var(), Some(&self.bias.var()))
+        ops::linear(x, &self.weight.var_in(x.dtype())?, Some(&self.bias.var_in(x.dtype())?))
     }
 }

@@ -36,13 +36,16 @@ impl GroupNorm {
 
     /// x [N, H, W, C] -> the same shape.
     pub fn forward(&self, x: &Var) -> Result<Var> {
-        ops::group_norm(x, &self.weight.var(), &self.bias.var(), &self.options)
+        self.norm(x, &self.options)
     }
 
     /// SiLU of the norm, in one pass.
     pub fn forward_silu(&self, x: &Var) -> Result<Var> {
-        let options = GroupNormOptions { silu: true, ..self.options };
-        ops::group_norm(x, &self.weight.var(), &self.bias.var(), &options)
+        self.norm(x, &GroupNormOptions { silu: true, ..self.options })
+    }
+
+    fn norm(&self, x: &Var, options: &GroupNormOptions) -> Result<Var> {
+        ops::group_norm(x, &self.weight.var_in(x.dtype())?, &self.bias.var_in(x.dtype())?, options)
     }
 }
 

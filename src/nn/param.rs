@@ -6,7 +6,7 @@ use std::sync::{Arc, Mutex};
 use super::init::Init;
 use crate::autograd::Var;
 use crate::tensor::{DType, Device, Tensor};
-use crate::{Error, Result};
+use crate::{Error, Result, ops};
 
 /// A named tensor of a network. Clones are handles to the same parameter.
 #[derive(Clone)]
@@ -55,6 +55,11 @@ impl Param {
         self.0.var.lock().expect(HELD).clone().expect(HELD)
     }
 
+    /// The parameter for a computation in `dtype`; its gradient is of the parameter's own type.
+    pub fn var_in(&self, dtype: DType) -> Result<Var> {
+        ops::cast(&self.var(), dtype)
+    }
+
     pub fn value(&self) -> Tensor {
         self.var().into_value()
     }
@@ -71,9 +76,10 @@ impl Param {
         Ok(())
     }
 
-    /// Moves the value to a device.
-    pub fn move_to(&self, device: &Device) -> Result<()> {
-        let moved = self.value().to_device(device)?;
+    /// Moves the value to a device; what is trainable becomes `dtype`, what is not keeps all of its digits.
+    pub fn move_to(&self, dtype: DType, device: &Device) -> Result<()> {
+        let dtype = if self.0.trainable { dtype } else { dtype.wide() };
+        let moved = self.value().to(dtype, device)?;
         *self.0.var.lock().expect(HELD) = Some(track(moved, self.0.trainable));
         Ok(())
     }
@@ -121,9 +127,9 @@ struct Values {
 }
 
 impl<'a> Scope<'a> {
-    /// The scope of a whole network, whose parameters are appended to `params`.
+    /// The scope of a whole network, whose parameters are appended to `params`. The CPU draws them, for bf16 in f32.
     pub fn root(seed: u64, dtype: DType, params: &'a mut Vec<Param>) -> Self {
-        Scope { path: String::new(), values: Some(Values { seed, dtype }), params }
+        Scope { path: String::new(), values: Some(Values { seed, dtype: dtype.wide() }), params }
     }
 
     /// The scope of a network of which only the names and shapes of its parameters are wanted: they hold no numbers, so

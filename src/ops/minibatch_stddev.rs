@@ -1,4 +1,4 @@
-use super::{affine, concat_channels, expand_middle, mul, nhwc, power, reshape, scale_add, sum_middle};
+use super::{affine, cast, concat_channels, expand_middle, mul, nhwc, power, reshape, scale_add, sum_middle};
 use crate::Result;
 use crate::autograd::Var;
 
@@ -13,6 +13,7 @@ pub fn minibatch_stddev(x: &Var) -> Result<Var> {
     let [n, h, w, c] = nhwc("minibatch_stddev", x)?;
     let group = (1..=LARGEST_GROUP.min(n)).rev().find(|g| n % g == 0).unwrap_or(1);
     let (groups, size) = (n / group, h * w * c);
+    let (narrow, x) = (x, &cast(x, x.dtype().wide())?);
 
     // Samples of one group lie M apart: [G, M * size] has them above one another.
     let stacked = [1, group, groups * size];
@@ -23,5 +24,5 @@ pub fn minibatch_stddev(x: &Var) -> Result<Var> {
     let of_group = affine(&sum_middle(&stddev, [groups, size, 1])?, 1.0 / size as f64, 0.0)?;
     let of_sample = expand_middle(&of_group, [1, group, groups])?;
     let channel = reshape(&expand_middle(&of_sample, [n, h * w, 1])?, &[n, h, w, 1])?;
-    concat_channels(x, &channel)
+    concat_channels(narrow, &cast(&channel, narrow.dtype())?)
 }

@@ -6,6 +6,7 @@
 mod adam;
 mod affine;
 mod attention;
+mod cast;
 mod concat;
 mod conv2d;
 mod dropout;
@@ -31,6 +32,7 @@ pub use crate::autograd::add;
 pub use adam::{Adam, AdamState, adam_ema};
 pub use affine::affine;
 pub use attention::attention;
+pub use cast::cast;
 pub use concat::{concat_channels, slice_channels};
 pub use conv2d::{Conv2dOptions, ConvEpilogue, conv2d};
 pub use dropout::dropout;

@@ -40,7 +40,7 @@ pub fn denoise(
 pub struct Sampler<'a> {
     pub generator: &'a Generator,
     pub process: &'a Process,
-    /// Of the generator's parameters.
+    /// Of pictures and noise; the generator may compute in another.
     pub dtype: DType,
     pub device: Device,
 }

@@ -3,14 +3,14 @@
 mod random;
 
 pub use crate::backend::philox::Key;
-pub use crate::backend::{DType, Device, DeviceName};
+pub use crate::backend::{DType, Device, DeviceName, Precision};
 pub use random::{Noise, normal, stream, uniform};
 
 use std::borrow::Cow;
 use std::sync::Arc;
 
-use crate::Result;
 use crate::backend::{Storage, cpu, dispatch};
+use crate::{Error, Result};
 
 /// A contiguous array of numbers in row-major order; images are [N, H, W, C]. Clones share the numbers.
 #[derive(Clone)]
@@ -106,8 +106,8 @@ impl Tensor {
 
     /// The same numbers in a type and on a device; shared if they are so already.
     pub fn to(&self, dtype: DType, device: &Device) -> Result<Tensor> {
-        if (dtype, device) == (self.dtype(), &self.device()) {
-            return Ok(self.clone());
+        if *device == self.device() {
+            return self.cast(dtype);
         }
         let values = self.storage.on_host()?.into_owned();
         Ok(Self::new(Storage::from_host(values, dtype, device)?, self.shape.clone()))
@@ -140,9 +140,18 @@ impl Tensor {
         self.to_f64()[0]
     }
 
-    /// The same numbers in another type.
+    /// The same numbers in another type; shared if it is theirs already.
+    ///
+    /// Errors: bf16 on a CPU.
     pub fn cast(&self, dtype: DType) -> Result<Tensor> {
-        self.to(dtype, &self.device())
+        let device = self.device();
+        if dtype == self.dtype() {
+            return Ok(self.clone());
+        }
+        if dtype == DType::BF16 && device == Device::Cpu {
+            return Err(Error::config("bf16 is for GPUs; the CPU computes in f32"));
+        }
+        Ok(Self::new(dispatch!(device, cast::forward(self.storage(); dtype))?, self.shape.clone()))
     }
 
     /// Whether no number is infinite or NaN.

@@ -8,6 +8,7 @@ use crate::data::picture::Filter;
 use crate::diffusion::{Schedule, ScheduleConfig};
 use crate::error::{Error, Result, check_range};
 use crate::models::{DiscriminatorConfig, Generator, GeneratorConfig};
+use crate::tensor::Precision;
 
 /// The configuration of a training; the file `config.toml` of its folder.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -23,9 +24,14 @@ pub struct TrainConfig {
     pub flip: Option<bool>,
     /// The filter with which pictures of other sizes are resized.
     pub resize_filter: Filter,
+    /// What the networks compute in.
+    pub precision: Precision,
     /// Decides the first parameters, the order of the data, and all noise.
     pub seed: u64,
     pub batch_size: usize,
+    /// Parts that a batch is computed in, one after another, to save memory. Their gradients are averaged; minibatch
+    /// standard deviation is that of a part.
+    pub grad_accum: usize,
     /// Passes over the data, and the length of the learning rates' decay.
     pub num_epoch: u64,
     /// Learning rates of the generator and of the discriminator in the first epoch.
@@ -66,8 +72,10 @@ impl Default for TrainConfig {
             data_dir: None,
             flip: None,
             resize_filter: Filter::Bilinear,
+            precision: Precision::F32,
             seed: 1024,
             batch_size: 128,
+            grad_accum: 1,
             num_epoch: 1200,
             lr_g: 1.5e-4,
             lr_d: 1e-4,
@@ -99,6 +107,7 @@ impl TrainConfig {
         let ranges = [
             ("seed", self.seed, 0..=MOST),
             ("batch_size", self.batch_size as u64, 1..=1 << 20),
+            ("grad_accum", self.grad_accum as u64, 1..=self.batch_size as u64),
             ("num_epoch", self.num_epoch, 1..=MOST),
             ("lazy_reg", self.lazy_reg, 1..=MOST),
             ("stats_every", self.stats_every, 1..=MOST),

@@ -1,6 +1,10 @@
 //! Everything random that a training step uses, either drawn or given.
 
-use crate::error::Result;
+use std::ops::Range;
+
+use crate::autograd::Var;
+use crate::error::{Error, Result};
+use crate::ops;
 use crate::tensor::{DType, Device, Key, Noise, Tensor, normal, stream, uniform};
 
 /// The random inputs of one half of a step, the discriminator's or the generator's.
@@ -26,6 +30,29 @@ pub struct StepInputs {
     pub generator: HalfInputs,
 }
 
+impl HalfInputs {
+    /// Part number `i`, the pictures `range`, of a batch like `real`.
+    fn part(&self, i: usize, range: &Range<usize>, real: &Tensor) -> Result<HalfInputs> {
+        let noise = |noise: &Noise| Ok::<Noise, Error>(pictures(&noise.numbers(real)?, range)?.into());
+        Ok(HalfInputs {
+            t: self.t[range.clone()].to_vec(),
+            noise_t: noise(&self.noise_t)?,
+            noise_t1: noise(&self.noise_t1)?,
+            z: pictures(&self.z, range)?,
+            noise_post: noise(&self.noise_post)?,
+            dropout: Key { stream: stream(&self.dropout.stream.to_string(), i as u64), ..self.dropout },
+        })
+    }
+}
+
+/// Some samples of [N, ...].
+fn pictures(x: &Tensor, range: &Range<usize>) -> Result<Tensor> {
+    let size = x.len() / x.shape()[0];
+    let row = Var::constant(x.reshape([1, x.len()]));
+    let part = ops::slice_channels(&row, range.start * size, range.len() * size)?.into_value();
+    Ok(part.reshape([&[range.len()], &x.shape()[1..]].concat()))
+}
+
 /// The sizes of a step's random inputs, and what names their sequences.
 #[derive(Clone, Debug)]
 pub(super) struct Draw {
@@ -42,6 +69,19 @@ impl StepInputs {
     pub(super) fn draw(real: Tensor, draw: &Draw) -> Result<StepInputs> {
         let (discriminator, generator) = (draw.half("discriminator", &real)?, draw.half("generator", &real)?);
         Ok(StepInputs { real, discriminator, generator })
+    }
+
+    /// The same in as many parts, of sizes that differ by one at most; fewer if there are not so many pictures.
+    pub(super) fn parts(&self, parts: usize) -> Result<Vec<StepInputs>> {
+        let n = self.real.shape()[0];
+        let parts = parts.min(n);
+        let part = |i: usize| {
+            let range = i * n / parts..(i + 1) * n / parts;
+            let real = pictures(&self.real, &range)?;
+            let half = |half: &HalfInputs| half.part(i, &range, &self.real);
+            Ok(StepInputs { real, discriminator: half(&self.discriminator)?, generator: half(&self.generator)? })
+        };
+        (0..parts).map(part).collect()
     }
 }
 

@@ -4,6 +4,7 @@ use super::TrainConfig;
 use crate::error::{Error, Result};
 use crate::models::discriminator::Discriminator;
 use crate::models::{DiscriminatorConfig, Generator, GeneratorConfig};
+use crate::tensor::Precision;
 use crate::{nn, system};
 
 /// The size of a training.
@@ -15,6 +16,9 @@ pub struct Footprint {
     pub discriminator: u128,
     /// What a training step holds at most, estimated, in bytes.
     pub bytes: f64,
+    /// Of that, what does not depend on the batch, and what each picture of it takes.
+    bytes_fixed: f64,
+    bytes_a_picture: f64,
 }
 
 /// Bytes of a number.
@@ -35,8 +39,19 @@ impl Footprint {
         let parameters = generator_copies * generator as f64 + 4.0 * discriminator as f64;
         let size = config.generator.image_size as f64;
         let maps = generator_maps(&config.generator) + discriminator_maps(&config.discriminator, size);
-        let bytes = F32 * (parameters + IN_FLIGHT * config.batch_size as f64 * maps);
-        Ok(Footprint { generator, discriminator, bytes })
+        let number = match config.precision {
+            Precision::F32 => F32,
+            Precision::Bf16 => F32 / 2.0,
+        };
+        let (bytes_fixed, bytes_a_picture) = (F32 * parameters, number * IN_FLIGHT * maps);
+        let at_once = config.batch_size.div_ceil(config.grad_accum) as f64;
+        let bytes = bytes_fixed + at_once * bytes_a_picture;
+        Ok(Footprint { generator, discriminator, bytes, bytes_fixed, bytes_a_picture })
+    }
+
+    /// Pictures that can be computed at once in so much memory.
+    pub fn pictures(&self, bytes: f64) -> usize {
+        ((bytes - self.bytes_fixed) / self.bytes_a_picture).max(0.0) as usize
     }
 
     /// `bytes` for people to read.

@@ -146,8 +146,19 @@ fn newest_whole(run: &Path, notes: &mut Vec<String>) -> Result<Option<Point>> {
 const FREE: [&str; 7] =
     ["data_dir", "stats_every", "grid_every", "grid_pictures", "checkpoint_every", "keep_checkpoints", "major_every"];
 /// Keys that decide how the training goes on, not what it goes on from.
-const STEERING: [&str; 9] =
-    ["num_epoch", "lr_g", "lr_d", "no_lr_decay", "beta1", "beta2", "r1_gamma", "lazy_reg", "ema_decay"];
+const STEERING: [&str; 11] = [
+    "precision",
+    "grad_accum",
+    "num_epoch",
+    "lr_g",
+    "lr_d",
+    "no_lr_decay",
+    "beta1",
+    "beta2",
+    "r1_gamma",
+    "lazy_reg",
+    "ema_decay",
+];
 
 /// What to tell about a changed configuration.
 ///

@@ -8,7 +8,8 @@ use crate::diffusion::Process;
 use crate::error::{Error, Result};
 use crate::models::{Discriminator, Generator};
 use crate::nn::{Param, Timesteps};
-use crate::tensor::{DType, Device, Tensor};
+use crate::ops;
+use crate::tensor::{DType, Device, Precision, Tensor};
 
 /// The losses of the discriminator's half.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -41,12 +42,20 @@ pub struct Trainer {
 }
 
 impl Trainer {
-    /// Errors: a configuration that cannot work.
+    /// Networks whose parameters, optimizers and losses are in `dtype`, and which compute in the precision of `config`.
+    ///
+    /// Errors: a configuration that cannot work, a precision that the device has not.
     pub fn new(config: &TrainConfig, dtype: DType, device: &Device) -> Result<Trainer> {
         config.validate()?;
-        let generator = || Generator::new(&config.generator, config.seed, dtype, device);
+        let compute = match config.precision {
+            Precision::F32 => dtype,
+            bf16 => bf16.on(device)?,
+        };
+        let generator =
+            || Ok::<_, Error>(Generator::new(&config.generator, config.seed, dtype, device)?.computing_in(compute));
         let (generator, ema) = (generator()?, config.use_ema.then(generator).transpose()?);
-        let discriminator = Discriminator::new(&config.discriminator, config.seed, dtype, device)?;
+        let discriminator =
+            Discriminator::new(&config.discriminator, config.seed, dtype, device)?.computing_in(compute);
         let optimizer = |params: &[Param]| Optimizer::new(params, config.beta1, config.beta2);
         Ok(Trainer {
             config: config.clone(),
@@ -81,6 +90,11 @@ impl Trainer {
         self.ema.as_ref().unwrap_or(&self.generator)
     }
 
+    /// The generator's and the discriminator's.
+    pub fn optimizers(&self) -> [&Optimizer; 2] {
+        [&self.generator_optimizer, &self.discriminator_optimizer]
+    }
+
     /// The number of the next step, counted from 0.
     pub fn step_number(&self) -> u64 {
         self.step
@@ -97,13 +111,30 @@ impl Trainer {
     ///
     /// Errors: a loss that is not finite; the networks are as they were before the half in which it arose.
     pub fn step(&mut self, inputs: &StepInputs, [lr_g, lr_d]: [f64; 2]) -> Result<Losses> {
-        let (discriminator, gradients) = self.discriminator_gradients(&inputs.real, &inputs.discriminator)?;
+        let parts;
+        let parts = match self.config.grad_accum {
+            1 => std::slice::from_ref(inputs),
+            count => {
+                parts = inputs.parts(count)?;
+                &parts[..]
+            }
+        };
+        let of_part = |part: &StepInputs| {
+            let (losses, gradients) = self.discriminator_gradients(&part.real, &part.discriminator)?;
+            Ok(([Some(losses.real), Some(losses.fake), losses.r1], gradients))
+        };
+        let ([real, fake, r1], gradients) = mean(parts, of_part)?;
+        let discriminator = DiscriminatorLosses { real: real.expect("a loss"), fake: fake.expect("a loss"), r1 };
         self.update_discriminator(&gradients, lr_d)?;
         drop(gradients);
-        let (generator, gradients) = self.generator_gradients(&inputs.real, &inputs.generator)?;
+        let of_part = |part: &StepInputs| {
+            let (loss, gradients) = self.generator_gradients(&part.real, &part.generator)?;
+            Ok(([Some(loss)], gradients))
+        };
+        let ([generator], gradients) = mean(parts, of_part)?;
         self.update_generator(&gradients, lr_g)?;
         self.next_step();
-        Ok(Losses { discriminator, generator })
+        Ok(Losses { discriminator, generator: generator.expect("a loss") })
     }
 
     /// The discriminator's losses on true pairs, with R1 on every `lazy_reg`-th step, and on the generator's.
@@ -130,7 +161,7 @@ impl Trainer {
         if with_r1 {
             let penalty = losses::r1(&logits, &x_t, self.config.r1_gamma)?;
             r1 = Some(self.finite("loss_r1", &penalty)?);
-            loss = crate::ops::add(&loss, &penalty)?;
+            loss = ops::add(&loss, &penalty)?;
         }
         drop(logits);
         Ok((real, r1, gradients_of(loss, self.discriminator.params())?))
@@ -190,6 +221,35 @@ impl Trainer {
         // Counted from 1, as the statistics do.
         Err(Error::Training { step: self.step + 1, what })
     }
+}
+
+/// Means over a batch of losses and gradients that are computed of its parts, one after another.
+fn mean<const L: usize>(
+    parts: &[StepInputs],
+    of_part: impl Fn(&StepInputs) -> Result<([Option<f64>; L], Gradients)>,
+) -> Result<([Option<f64>; L], Gradients)> {
+    if let [whole] = parts {
+        return of_part(whole);
+    }
+    let pictures = |part: &StepInputs| part.real.shape()[0] as f64;
+    let all: f64 = parts.iter().map(pictures).sum();
+    let (mut means, mut sum) = ([None; L], Gradients::new());
+    for part in parts {
+        let weight = pictures(part) / all;
+        let (losses, mut gradients) = of_part(part)?;
+        for (mean, loss) in means.iter_mut().zip(losses) {
+            *mean = loss.map(|loss| mean.unwrap_or(0.0) + weight * loss);
+        }
+        for gradient in gradients.iter_mut().flatten() {
+            *gradient = ops::affine(gradient, weight, 0.0)?;
+        }
+        if sum.is_empty() {
+            sum = gradients;
+        } else {
+            accumulate(&mut sum, gradients)?;
+        }
+    }
+    Ok((means, sum))
 }
 
 /// Takes the loss, so that its graph is freed on the way.

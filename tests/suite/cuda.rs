@@ -8,6 +8,8 @@ use ddgan::testing::closeness::{Tolerance, check_close, relative_error};
 use ddgan::testing::parity::{self, VERSIONS, round_to_bf16};
 use ddgan::{Error, Result, ops};
 
+#[cfg(feature = "emulator")]
+use crate::program::command;
 use crate::program::{ddgan, fail, stderr};
 
 /// A GPU with a stream of its own, or none: then says why, and with DDGAN_REQUIRE_CUDA=1 fails.
@@ -89,6 +91,20 @@ fn convolutions_by_large_tiles() {
     for (i, (got, want)) in got.iter().zip(&want).enumerate() {
         let error = relative_error(&got.to_f64(), &want.to_f64(), 0.0);
         assert!(error < parity::tolerance(DType::BF16), "result {i} differs by {error:e}");
+    }
+}
+
+#[test]
+fn casts_round_to_the_nearest_and_their_gradients_go_back() {
+    let Some(device) = gpu(VERSIONS) else { return };
+    for n in LENGTHS {
+        let x = tensor::normal([n], Key { seed: 1, stream: 0 }, DType::F32, &Device::Cpu).unwrap();
+        let there = Var::leaf(x.to_device(&device).unwrap());
+        let y = ops::cast(&there, DType::BF16).unwrap();
+        assert_eq!((y.dtype(), y.value().to_f32()), (DType::BF16, round_to_bf16(&x).to_f32()));
+        assert_eq!(ops::cast(&y, DType::F32).unwrap().value().to_f32(), y.value().to_f32());
+        let gradient = grad(&ops::sum_all(&y).unwrap(), None, &[&there], Graph::Free).unwrap().remove(0).unwrap();
+        assert_eq!((gradient.dtype(), gradient.value().to_f32()), (DType::F32, vec![1.0; n]));
     }
 }
 
@@ -192,9 +208,27 @@ fn a_full_memory_is_an_error_that_says_how_full() {
     assert_eq!(Tensor::full(1.0, [3], DType::F32, &device).unwrap().to_f32(), [1.0; 3]);
 }
 
+/// What a step lacks, and the batch that it has memory for.
+#[test]
+#[cfg(feature = "emulator")]
+fn a_batch_that_is_too_large_is_an_error_that_says_which_is_not() {
+    let folder = tempfile::tempdir().unwrap();
+    let mut train = command(folder.path(), "train digits --device cuda --batch-size 256 --outdir run");
+    let output = train.env_remove("CUDA_VISIBLE_DEVICES").env("EMULATOR_MEMORY_MB", "96").output().unwrap();
+    let message = stderr(&output);
+    assert_eq!(output.status.code(), Some(1), "{message}");
+    for words in
+        ["step 1: cuda:0 is out of memory", "were asked for", "are free", "would fit: --batch-size", "--grad-accum"]
+    {
+        assert!(message.contains(words), "no `{words}` in: {message}");
+    }
+}
+
 #[test]
 fn a_device_that_is_not_there_is_an_error() {
     let folder = tempfile::tempdir().unwrap();
+    fail(folder.path(), "train --device cpu --precision bf16", &["precision is bf16", "GPUs alone"]);
+    assert!(!folder.path().join("runs").exists());
     fail(folder.path(), "train --device cuda:99", &["cuda:99 cannot be used"]);
     let unknown = ddgan(folder.path(), "train --device gpu");
     assert_eq!(unknown.status.code(), Some(2));

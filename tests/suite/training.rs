@@ -5,8 +5,9 @@ use ddgan::data::{DataSpec, open};
 use ddgan::diffusion::ScheduleConfig;
 use ddgan::models::{DiscriminatorConfig, GeneratorConfig};
 use ddgan::nn::Param;
-use ddgan::tensor::{DType, Device, Tensor};
-use ddgan::train::{Losses, Optimizer, TrainConfig, Trainer, cosine_annealing};
+use ddgan::tensor::{self, DType, Device, Key, Tensor};
+use ddgan::testing::closeness::relative_error;
+use ddgan::train::{DiscriminatorLosses, Losses, Optimizer, TrainConfig, Trainer, cosine_annealing, preset};
 
 /// What torch.optim.lr_scheduler.CosineAnnealingLR (2.x, eta_min 1e-5) gives.
 #[test]
@@ -192,4 +193,30 @@ fn a_training_that_diverges_stops_and_names_the_step() {
     let inputs = trainer.draw_inputs(pictures(5, DType::F32)).unwrap();
     let error = (0..5).find_map(|_| trainer.step(&inputs, [1e20, 1e20]).err()).unwrap().to_string();
     assert!(error.starts_with("step ") && error.contains("loss_") && error.contains("diverged"), "{error}");
+}
+
+/// Without minibatch standard deviation, which is that of a part: parts of 3, 3 and 4 have the gradient of the whole.
+#[test]
+fn a_batch_in_parts_trains_as_the_whole() {
+    let config = preset("gaussians25").unwrap();
+    let run = |grad_accum: usize| {
+        let mut config = TrainConfig { grad_accum, batch_size: 10, lazy_reg: 1, ..config.clone() };
+        (config.generator.num_channels_dae, config.discriminator.ngf) = (8, 8);
+        let mut trainer = Trainer::new(&config, DType::F64, &Device::Cpu).unwrap();
+        let real = tensor::normal([10, 1, 1, 2], Key { seed: 1, stream: 0 }, DType::F64, &Device::Cpu).unwrap();
+        let inputs = trainer.draw_inputs(real).unwrap();
+        let losses = trainer.step(&inputs, [1e-3, 1e-3]).unwrap();
+        // Adam's first moment is the gradient times 1 - beta1.
+        let moments = |optimizer: &Optimizer| optimizer.states().iter().flat_map(|s| s.m.to_f64()).collect::<Vec<_>>();
+        let [g, d] = trainer.optimizers().map(moments);
+        let Losses { discriminator: DiscriminatorLosses { real, fake, r1 }, generator } = losses;
+        [vec![real, fake, r1.unwrap(), generator], g, d]
+    };
+    let whole = run(1);
+    for parts in [2, 3, 10] {
+        for (got, want) in run(parts).iter().zip(&whole) {
+            let error = relative_error(got, want, 0.0);
+            assert!(error < 1e-12, "{parts} parts: {error:e}");
+        }
+    }
 }

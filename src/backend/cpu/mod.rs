@@ -4,6 +4,7 @@ pub mod adam;
 pub mod affine;
 pub mod attention;
 mod buffer;
+pub mod cast;
 pub mod concat;
 pub mod conv2d;
 pub mod dropout;

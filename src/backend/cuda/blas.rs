@@ -131,7 +131,7 @@ impl Blas {
                 gpu.stream().cast(),
             )
         };
-        run().map_err(|e| error(&format!("{g:?}"), e))?;
+        gpu.timed(|| "cuBLASLt".into(), || run().map_err(|e| error(&format!("{g:?}"), e)))?;
         Ok(true)
     }
 

@@ -12,8 +12,10 @@ use cudarc::driver::sys;
 
 use super::Storage;
 use super::blas::Blas;
+use super::event::{Event, Interval};
 use super::launch::{COMPILER, Grid, IMAGES, Kernel, SLOTS};
 use super::memory::{Block, Memory};
+use crate::backend::trace;
 use crate::{Error, Result};
 
 /// The oldest GPUs that the kernels are compiled for: Ampere.
@@ -31,6 +33,8 @@ pub struct Gpu {
     stream: sys::CUstream,
     memory: Memory,
     blas: OnceLock<Option<Blas>>,
+    /// A mark before all work whose time is taken.
+    clock: OnceLock<Arc<Event>>,
     modules: [OnceLock<Module>; IMAGES.len()],
     functions: [OnceLock<Function>; SLOTS],
 }
@@ -103,6 +107,7 @@ impl Gpu {
                 stream,
                 memory: Memory::default(),
                 blas: OnceLock::new(),
+                clock: OnceLock::new(),
                 modules: [const { OnceLock::new() }; IMAGES.len()],
                 functions: [const { OnceLock::new() }; SLOTS],
             };
@@ -177,9 +182,32 @@ impl Gpu {
             function.shared.store(grid.shared, Ordering::Relaxed);
         }
         let (blocks, threads) = ((x, y, z), (kernel.threads, 1, 1));
-        // SAFETY: the caller's promise.
-        unsafe { result::launch_kernel(function.function, blocks, threads, grid.shared, self.stream, arguments) }
-            .map_err(|e| self.error(&format!("launching {:?} in {:?} blocks", kernel.name, grid.blocks), e))
+        self.timed(
+            || kernel.name.to_string_lossy().into_owned(),
+            || {
+                // SAFETY: the caller's promise.
+                unsafe {
+                    result::launch_kernel(function.function, blocks, threads, grid.shared, self.stream, arguments)
+                }
+                .map_err(|e| self.error(&format!("launching {:?} in {:?} blocks", kernel.name, grid.blocks), e))
+            },
+        )
+    }
+
+    /// Calls what launches a kernel; where operations are recorded (backend/trace.rs), between two marks.
+    pub(super) fn timed(&self, name: impl FnOnce() -> String, launch: impl FnOnce() -> Result<()>) -> Result<()> {
+        if !trace::is_on() || self.memory.is_recording() {
+            return launch();
+        }
+        let mark = || Event::record(self.stream).map_err(|e| self.error("marking its work", e));
+        if self.clock.get().is_none() {
+            let _ = self.clock.set(Arc::new(mark()?));
+        }
+        let clock = self.clock.get().expect("just set").clone();
+        let begin = mark()?;
+        launch()?;
+        trace::launched(name(), Box::new(Interval { clock, begin, end: mark()? }));
+        Ok(())
     }
 
     fn function(&self, kernel: &Kernel) -> Result<&Function> {
@@ -293,7 +321,7 @@ impl Gpu {
 }
 
 /// The driver's name for an error, and its sentence. The driver is there: it made the error.
-fn describe(error: DriverError) -> String {
+pub(super) fn describe(error: DriverError) -> String {
     let text = |s: std::result::Result<&std::ffi::CStr, _>| s.map_or("?".into(), |s| s.to_string_lossy().into_owned());
     format!("{}, {}", text(error.error_name()), text(error.error_string()))
 }

@@ -4,6 +4,7 @@
 //! width of arguments does not compile. Shapes were checked in `ops` and are trusted here.
 
 mod blas;
+mod event;
 mod gpu;
 mod graph;
 pub mod launch;
@@ -15,6 +16,7 @@ mod storage;
 pub mod adam;
 pub mod affine;
 pub mod attention;
+pub mod cast;
 pub mod concat;
 pub mod conv2d;
 pub mod dropout;

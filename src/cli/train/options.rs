@@ -8,6 +8,7 @@ use crate::cli::network::{NetworkOptions, set, variant};
 use crate::data::NAMES;
 use crate::data::picture::Filter;
 use crate::models::discriminator::DiscriminatorSize;
+use crate::tensor::Precision;
 use crate::train::TrainConfig;
 
 /// What is given replaces the preset's value.
@@ -22,12 +23,18 @@ pub struct Options {
     #[arg(long, help_heading = "Data", value_name = "FILTER", value_parser = variant::<Filter>)]
     resize_filter: Option<Filter>,
 
+    /// What the networks compute in: f32, or bf16 on a GPU (parameters, losses and checkpoints stay f32)
+    #[arg(long, help_heading = "Training", value_name = "TYPE", value_parser = variant::<Precision>)]
+    precision: Option<Precision>,
     /// Decides first parameters, order of the data, and all noise
     #[arg(long, help_heading = "Training", value_name = "N")]
     seed: Option<u64>,
     /// Pictures a step
     #[arg(long, help_heading = "Training", value_name = "N")]
     pub batch_size: Option<usize>,
+    /// Compute a batch in N parts, one after another, which takes less memory
+    #[arg(long, help_heading = "Training", value_name = "N")]
+    grad_accum: Option<usize>,
     /// Passes over the data; the learning rates decay over them
     #[arg(long, help_heading = "Training", value_name = "N")]
     num_epoch: Option<u64>,
@@ -89,7 +96,7 @@ pub struct Options {
 impl Options {
     /// Writes what was given over the values of a preset.
     pub fn apply(&self, config: &mut TrainConfig) {
-        set!(self => config; dataset, resize_filter, seed, batch_size, num_epoch, lr_g, lr_d, beta1, beta2, r1_gamma, lazy_reg,
+        set!(self => config; dataset, resize_filter, precision, seed, batch_size, grad_accum, num_epoch, lr_g, lr_d, beta1, beta2, r1_gamma, lazy_reg,
             ema_decay, stats_every, grid_every, grid_pictures, checkpoint_every, keep_checkpoints, major_every);
         self.network.apply(config);
         set!(self => config.discriminator; ngf, t_emb_dim);
