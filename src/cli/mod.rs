@@ -7,6 +7,7 @@ mod export;
 mod import;
 mod manual;
 mod network;
+mod profile;
 mod sample;
 mod switches;
 mod train;
@@ -48,6 +49,7 @@ enum Verb {
     Import(Box<import::ImportArgs>),
     Export(export::ExportArgs),
     Verify(verify::VerifyArgs),
+    Profile(profile::ProfileArgs),
     Data(data::DataArgs),
     Doctor(doctor::DoctorArgs),
     Completions(manual::CompletionsArgs),
@@ -68,6 +70,7 @@ pub fn run() -> anyhow::Result<ExitCode> {
         Verb::Import(args) => import::run(&args),
         Verb::Export(args) => export::run(&args),
         Verb::Verify(args) => verify::run(&args),
+        Verb::Profile(args) => profile::run(&args),
         Verb::Data(args) => data::run(&args),
         Verb::Doctor(args) => doctor::run(&args),
         Verb::Completions(args) => manual::completions(&args, command()),

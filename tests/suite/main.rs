@@ -21,6 +21,7 @@ mod parameters;
 mod pickle;
 mod picture_files;
 mod pictures;
+mod profile;
 mod program;
 mod pth;
 mod resume;
