@@ -1,5 +1,16 @@
 //! The program's face: one file per verb.
 
+/// Like that of std, but no panic: where nobody reads any more, as behind `| head`, nothing is said.
+macro_rules! println {
+    ($($text:tt)*) => { $crate::cli::say(&(format!($($text)*) + "\n")) };
+}
+macro_rules! eprintln {
+    ($($text:tt)*) => {{
+        use std::io::Write as _;
+        let _ = writeln!(std::io::stderr(), $($text)*);
+    }};
+}
+
 mod data;
 mod device;
 mod doctor;
@@ -78,11 +89,20 @@ pub fn run() -> anyhow::Result<ExitCode> {
     })
 }
 
-/// Writes to stdout; a reader that has seen enough, like `head`, is no error.
-fn print(text: &str) -> io::Result<()> {
-    match io::stdout().write_all(text.as_bytes()) {
+/// Writes to stdout; a reader that has seen enough is no error, a full disk is.
+fn print(text: &str) -> anyhow::Result<()> {
+    let mut stdout = io::stdout().lock();
+    match stdout.write_all(text.as_bytes()).and_then(|()| stdout.flush()) {
         Err(e) if e.kind() == io::ErrorKind::BrokenPipe => Ok(()),
-        result => result,
+        result => result.context("cannot write to stdout"),
+    }
+}
+
+/// `print`, where an error ends the program.
+fn say(text: &str) {
+    if let Err(error) = print(text) {
+        eprintln!("error: {error:#}");
+        std::process::exit(1);
     }
 }
 

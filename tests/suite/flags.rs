@@ -2,7 +2,6 @@
 
 use std::fs;
 use std::path::Path;
-use std::process::Stdio;
 
 use ddgan::train::{TrainConfig, preset, published_defaults};
 
@@ -190,12 +189,30 @@ fn help_completions_and_manual() {
     assert!(succeed(dir.path(), "man data fetch").contains("ddgan\\-data\\-fetch"));
     succeed(dir.path(), "man --outdir pages");
     assert!(fs::read_to_string(dir.path().join("pages/ddgan-train.1")).unwrap().contains("ddgan\\-train"));
+}
 
-    // A reader that goes away at once.
-    let mut child = command(dir.path(), "completions bash").stdout(Stdio::piped()).stderr(Stdio::piped()).spawn();
-    drop(child.as_mut().unwrap().stdout.take());
-    let output = child.unwrap().wait_with_output().unwrap();
-    assert!(output.status.success() && output.stderr.is_empty(), "{}", stderr(&output));
+#[test]
+fn where_nobody_reads_nothing_breaks() {
+    let dir = tempfile::tempdir().unwrap();
+    let fixture = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/fixtures/schedule_T4_vp.safetensors");
+    for arguments in ["completions bash", "man train", "train -n --fir", "doctor", &format!("verify {fixture}")] {
+        let (reader, writer) = std::io::pipe().unwrap();
+        drop(reader);
+        let mut command = command(dir.path(), arguments);
+        command.stdout(writer.try_clone().unwrap()).stderr(writer);
+        assert!(command.status().unwrap().success(), "{arguments}");
+    }
+    let (reader, writer) = std::io::pipe().unwrap();
+    drop(reader);
+    assert_eq!(command(dir.path(), "man nothing").stderr(writer).status().unwrap().code(), Some(1));
+    if let Ok(full) = fs::File::options().write(true).open("/dev/full") {
+        for arguments in ["man train".to_string(), format!("verify {fixture}")] {
+            let output = command(dir.path(), &arguments).stdout(full.try_clone().unwrap()).output().unwrap();
+            let said = stderr(&output);
+            assert_eq!(output.status.code(), Some(1), "{arguments}: {said}");
+            assert!(said.contains("error: cannot write to stdout") && said.contains("No space left"), "{said}");
+        }
+    }
 }
 
 #[test]

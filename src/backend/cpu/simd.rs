@@ -22,6 +22,7 @@
 //!
 //! Kernels that want registers by name (the matrix product) use the vectors of `S: Simd` through raw pointers.
 
+use std::io::Write as _;
 use std::sync::OnceLock;
 
 /// Partial sums to keep in a reduction, for the compiler to hold in one or two registers.
@@ -121,7 +122,8 @@ pub fn isa() -> Isa {
         let wanted = std::env::var("DDGAN_CPU_ISA").ok().filter(|w| !w.is_empty());
         let (isa, complaint) = Isa::choose(wanted.as_deref());
         if let Some(why) = complaint {
-            eprintln!("warning: {why}");
+            // Not eprintln, which panics where nobody reads.
+            let _ = writeln!(std::io::stderr(), "warning: {why}");
         }
         isa
     })
