@@ -23,7 +23,7 @@ use crate::train::{self, TrainConfig, published_folder};
 /// threads.
 #[derive(Args)]
 pub struct SampleArgs {
-    /// A run's folder, or a checkpoint file
+    /// A run's folder, or a checkpoint: safetensors, or .pth of the PyTorch implementation
     #[arg(value_name = "RUN", required_unless_present = "exp", conflicts_with = "exp")]
     source: Option<PathBuf>,
     /// The run in saved_info/dd_gan/DATASET/NAME, where the published commands put it
@@ -137,7 +137,7 @@ pub fn run(args: &SampleArgs) -> anyhow::Result<ExitCode> {
     let shape = ImageShape { height, width, channels };
     let points = shape == ImageShape::POINT;
     ensure!(!points || args.trajectory.is_none(), "--trajectory shows pictures, and this generator draws points");
-    let (default_count, default_batch) = if points { (4096, 512) } else { (64, 16) };
+    let (samples_are, default_count, default_batch) = if points { ("points", 4096, 512) } else { ("pictures", 64, 16) };
     let Selection { count, columns, draws } = args.selection(steps, default_count)?;
     let plan = Plan { shape, count, columns, beside: Kind::by_name(&dataset), overwrite: args.overwrite };
     let mut files = Files::open(args, &path, &plan, steps)?;
@@ -157,13 +157,14 @@ pub fn run(args: &SampleArgs) -> anyhow::Result<ExitCode> {
         let seconds = before.elapsed().as_secs_f64();
         timing.add(batch.len(), seconds);
         done += batch.len();
-        eprintln!("{} pictures in {seconds:.3} s ({done} of {count})", batch.len());
+        eprintln!("{} {samples_are} in {seconds:.3} s ({done} of {count})", batch.len());
         let mut samples = Samples::new(shape);
         samples.push(&images.to_f32());
         files.push(&samples, &numbers, &ways)?;
     }
-    println!("{count} pictures in {:.2} s; {timing}", started.elapsed().as_secs_f64());
-    files.finish()?;
+    let seconds = started.elapsed().as_secs_f64();
+    let paths = files.finish()?;
+    super::print(&format!("{count} {samples_are} in {seconds:.2} s; {timing}\n{paths}"))?;
     Ok(ExitCode::SUCCESS)
 }
 
@@ -203,11 +204,13 @@ impl Files {
         }
     }
 
-    fn finish(self) -> anyhow::Result<()> {
+    /// The paths, a line each.
+    fn finish(self) -> anyhow::Result<String> {
+        let mut paths = String::new();
         for output in self.pictures.into_iter().chain(self.trajectory) {
-            println!("{}", output.finish()?.display());
+            paths += &format!("{}\n", output.finish()?.display());
         }
-        Ok(())
+        Ok(paths)
     }
 }
 
@@ -283,7 +286,8 @@ impl SampleArgs {
             (None, Some(seeds)) => format!("seeds-{seeds}"),
             (None, None) => format!("seed-{}", self.seed),
         };
-        let name = format!("sample-{checkpoint_name}-{what}.png");
+        let variants = if self.z_variants.is_some() { "-z-variants" } else { "" };
+        let name = format!("sample-{checkpoint_name}-{what}{variants}.png");
         let run = self.run();
         if run.is_dir() { run.join(name) } else { run.with_file_name(name) }
     }

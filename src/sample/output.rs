@@ -1,5 +1,5 @@
-//! Where samples go while they are drawn: a grid or plot, a file each, one array or text for other programs. What is written as it
-//! comes needs no memory for what was before; all of it has been opened before the first picture is drawn.
+//! Where samples go while they are drawn: a grid or plot, a file each, one array or text for other programs. Files, arrays
+//! and text are written as samples come and need no memory for those before; everything is opened before the first one.
 
 use std::fs;
 use std::io::{self, Write};
