@@ -13,6 +13,8 @@ const MAX_BYTES: u64 = 256 << 20;
 const MAX_OPERATIONS: u32 = 1 << 21;
 /// Names, and numbers in digits.
 const MAX_LINE: u64 = 1 << 16;
+/// A name that is taken from strings is copied, and one string can be used any number of times.
+const MAX_NAME: usize = 256;
 
 /// Runs a pickle from its first operation to STOP.
 pub fn run<R: BufRead>(reader: &mut R, path: &Path) -> Result<Pickle> {
@@ -192,6 +194,9 @@ impl<R: BufRead> Machine<'_, R> {
                 else {
                     return Err("a global is named by something that is no string".into());
                 };
+                if name.len().max(module.len()) > MAX_NAME {
+                    return Err(format!("a global's name has more than {MAX_NAME} bytes").into());
+                }
                 let global = Name { module: module.to_string(), name: name.to_string() };
                 self.push(Node::Global(Box::new(global)));
             }

@@ -201,6 +201,55 @@ fn tensor(class: &str, elements: &str, offset: &str, sizes: &str, strides: &str)
         .concat()
 }
 
+/// A dict of entries.
+fn dict(entries: &[(&str, Vec<u8>)]) -> Vec<u8> {
+    let entries = entries.iter().flat_map(|(name, value)| [text(name), value.clone()].concat());
+    [b"}(".to_vec(), entries.collect(), b"u".to_vec()].concat()
+}
+
+/// A `content.pth` of networks with one parameter of one number.
+pub fn tiny_content() -> Vec<u8> {
+    archive(&tiny_pickle(), &[("data/0", &[0; 4])], CompressionMethod::Stored)
+}
+
+/// The same in the container of PyTorch before 1.6.
+pub fn tiny_legacy() -> Vec<u8> {
+    let magic = b"\x80\x02\x8a\x0al\xfc\x9cF\xf9 j\xa8P\x19.\x80\x02M\xe9\x03.";
+    let machine = [&dict(&[("little_endian", b"\x88".to_vec())])[..], b"."].concat();
+    let keys = [&b"("[..], &text("0"), b"l."].concat();
+    [&magic[..], &machine, &tiny_pickle(), &keys, &1_u64.to_le_bytes(), &[0; 4]].concat()
+}
+
+fn tiny_pickle() -> Vec<u8> {
+    let network = tensor("torch\nFloatStorage", "1", "0", "1", "1");
+    let network = network[..network.len() - 1].to_vec();
+    let number = network[2 + text("w").len()..network.len() - 1].to_vec();
+    let of = |value: &str| value.replace(' ', "\n").into_bytes();
+    let state = ["exp_avg", "exp_avg_sq", "ema"].map(|key| (key, number.clone()));
+    let state = dict(&[&[("step", of("I9 "))][..], &state[..]].concat());
+    let group = dict(&[
+        ("lr", of("F1e-4 ")),
+        ("betas", of("(F0.5 F0.9 t")),
+        ("eps", of("F1e-8 ")),
+        ("weight_decay", of("I0 ")),
+        ("params", of("(I0 l")),
+    ]);
+    let states = [b"}(I0\n".to_vec(), state, b"u".to_vec()].concat();
+    let optimizer = dict(&[("state", states), ("param_groups", [b"(", &group[..], b"l"].concat())]);
+    let args = dict(&[("dataset", text("cifar10")), ("nz", of("I100 ")), ("ch_mult", of("(I1 I2 l"))]);
+    let root = dict(&[
+        ("epoch", of("I3 ")),
+        ("global_step", of("I9 ")),
+        ("args", [b"cargparse\nNamespace\n)\x81", &args[..], b"b"].concat()),
+        ("netG_dict", network.clone()),
+        ("netD_dict", network),
+        ("optimizerG", optimizer.clone()),
+        ("optimizerD", optimizer),
+        ("schedulerG", dict(&[("T_max", of("I12 "))])),
+    ]);
+    [&root[..], b"."].concat()
+}
+
 /// The error that a file with this content ends with, which names the file.
 fn refusal(bytes: &[u8]) -> String {
     let dir = tempfile::tempdir().unwrap();
@@ -288,6 +337,35 @@ fn archives_that_are_none_or_too_large() {
     let many: Vec<u8> = (0..50).flat_map(|i| [text(&i.to_string()), value.to_vec()].concat()).collect();
     let said = refusal(&archive(&[b"}(", &many[..], b"u."].concat(), &[("data/0", &[0; 4000])], STORED));
     assert!(said.contains("claims tensors of more"), "{said}");
+}
+
+/// In a pickle one long value can be used again and again; what is made of it must not be copied each time.
+#[test]
+fn values_that_are_used_often_take_no_memory() {
+    const STORED: CompressionMethod = CompressionMethod::Stored;
+    let float = "torch\nFloatStorage";
+    let long = "x".repeat(5000);
+    let named = [&b"}("[..], &text(&long), b"q\x00h\x00\x93u."].concat();
+    assert!(refusal(&archive(&named, &[], STORED)).contains("a global's name has more than 256 bytes"));
+
+    let value = tensor(float, "1", "0", "1", "1");
+    let value = &value[2 + text("w").len()..value.len() - 2];
+    let said = refusal(&archive(&[b"}(", &text(&long)[..], value, b"u."].concat(), &[("data/0", &[0; 4])], STORED));
+    assert!(said.contains("a tensor called a string of 5000 bytes"), "{said}");
+    let twice = [text("v"), value.to_vec()].concat().repeat(2);
+    let said = refusal(&archive(&[b"}(", &twice[..], b"u."].concat(), &[("data/0", &[0; 4])], STORED));
+    assert!(said.contains("two tensors called `v`"), "{said}");
+    let axes = "1 ".repeat(17);
+    assert!(refusal(&archive(&tensor(float, "1", "0", &axes, &axes), &[("data/0", &[0; 4])], STORED)).contains("16"));
+
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("content.pth");
+    for file in [tiny_content(), tiny_legacy()] {
+        fs::write(&path, file).unwrap();
+        let pth = Pth::open(&path).unwrap();
+        let content = pth.content().unwrap().unwrap();
+        assert_eq!((content.global_step, content.generator_optimizer.steps, content.args.len()), (9, 9, 3));
+    }
 }
 
 #[test]

@@ -127,7 +127,7 @@ impl<'a> Optimizer<'a> {
                 entries.push((name.clone(), tensor.ok_or_else(wrong)?));
             }
         }
-        StateDict::new(self.pth, entries)
+        StateDict::new(self.pth, entries.into_iter().map(Ok))
     }
 }
 
@@ -138,27 +138,40 @@ impl<'a> Content<'a> {
         if average.entries().is_empty() {
             return Ok(None);
         }
-        let of = |(name, raw): &(String, TensorAt)| (name.clone(), average.get(name).unwrap_or(raw).clone());
-        StateDict::new(self.generator_optimizer.pth, self.generator.entries().iter().map(of).collect()).map(Some)
+        let of = |(name, raw): &(String, TensorAt)| Ok((name.clone(), average.get(name).unwrap_or(raw).clone()));
+        StateDict::new(self.generator_optimizer.pth, self.generator.entries().iter().map(of)).map(Some)
     }
 }
+
+/// The published program has some 60 options of a few words, and lists of up to 6. Options are copied, and one value
+/// can be that of any number of them, so longer ones are left out.
+const MAX_OPTIONS: usize = 1000;
+const MAX_TEXT: usize = 4096;
+const MAX_LIST: usize = 64;
 
 /// The numbers, strings, and lists of such, in an argparse.Namespace.
 fn options(namespace: Value) -> Map<String, Json> {
     let state = namespace.object().and_then(|Object { state, .. }| state);
-    let options = state.and_then(Value::entries).into_iter().flatten();
-    options.filter_map(|(name, value)| Some((name.text()?.to_owned(), option(value)?))).collect()
+    let options = state.and_then(Value::entries).into_iter().flatten().take(MAX_OPTIONS);
+    options.filter_map(|(name, value)| Some((short_text(name)?.to_owned(), option(value)?))).collect()
+}
+
+fn short_text(value: Value<'_>) -> Option<&str> {
+    value.text().filter(|text| text.len() <= MAX_TEXT)
 }
 
 fn option(value: Value) -> Option<Json> {
     let scalar = |value: Value| {
         let number = value.bool().map(Json::from).or_else(|| value.int::<i64>().map(Json::from));
-        number.or_else(|| value.float().map(Json::from)).or_else(|| value.text().map(Json::from))
+        number.or_else(|| value.float().map(Json::from)).or_else(|| short_text(value).map(Json::from))
     };
     match scalar(value) {
         Some(scalar) => Some(scalar),
         // An object has items too, but is no list.
         None if value.object().is_some() => None,
-        None => value.items()?.map(scalar).collect::<Option<Vec<_>>>().map(Json::from),
+        None => {
+            let items = value.items().filter(|items| items.len() <= MAX_LIST)?;
+            items.map(scalar).collect::<Option<Vec<_>>>().map(Json::from)
+        }
     }
 }

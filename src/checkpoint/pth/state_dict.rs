@@ -10,6 +10,9 @@ use crate::error::{Error, Result};
 use crate::pickle::Value;
 use crate::tensor::Tensor;
 
+/// Longer than any parameter's name.
+const MAX_NAME: usize = 1024;
+
 /// Tensors by name, in the order of the file, without the `module.` of data-parallel training.
 pub struct StateDict<'a> {
     pth: &'a Pth,
@@ -25,27 +28,36 @@ impl<'a> StateDict<'a> {
             .entries()
             .ok_or_else(|| pth.error(format!("holds {} where a network's state dict should be", dict.describe())))?;
         let entry = |(name, value): (Value, Value)| {
-            let name = name.text().ok_or_else(|| pth.error(format!("has a tensor called {}", name.describe())))?;
+            let text = name.text().filter(|name| name.len() <= MAX_NAME);
+            let name = text.ok_or_else(|| pth.error(format!("has a tensor called {}", name.describe())))?;
             let tensor = pth.tensor(value)?;
             let tensor =
                 tensor.ok_or_else(|| pth.error(format!("`{name}` is {}, expected a tensor", value.describe())))?;
             Ok((bare_name(name).to_owned(), tensor))
         };
-        Self::new(pth, entries.map(entry).collect::<Result<_>>()?)
+        Self::new(pth, entries.map(entry))
     }
 
-    /// Errors as [`StateDict::parse`].
-    pub(super) fn new(pth: &'a Pth, entries: Vec<(String, TensorAt)>) -> Result<StateDict<'a>> {
-        let places: HashMap<_, _> = entries.iter().enumerate().map(|(i, (name, _))| (name.clone(), i)).collect();
-        if let Some((_, (name, _))) = entries.iter().enumerate().find(|(i, (name, _))| places[name] != *i) {
-            return Err(pth.error(format!("has two tensors called `{name}`")));
+    /// Errors as [`StateDict::parse`]; the first ends it, before memory is taken for what follows.
+    pub(super) fn new(
+        pth: &'a Pth,
+        entries: impl Iterator<Item = Result<(String, TensorAt)>>,
+    ) -> Result<StateDict<'a>> {
+        let mut dict = StateDict { pth, entries: Vec::new(), places: HashMap::new() };
+        let mut bytes = 0_u64;
+        for entry in entries {
+            let (name, tensor) = entry?;
+            bytes = bytes.saturating_add(tensor.bytes());
+            if bytes > pth.length {
+                // Parameters share storages, but no numbers.
+                return Err(pth.error(format!("has {} bytes and claims tensors of more than that", pth.length)));
+            }
+            if dict.places.insert(name.clone(), dict.entries.len()).is_some() {
+                return Err(pth.error(format!("has two tensors called `{name}`")));
+            }
+            dict.entries.push((name, tensor));
         }
-        let bytes = entries.iter().try_fold(0_u64, |sum, (_, tensor)| sum.checked_add(tensor.bytes()));
-        if bytes.is_none_or(|bytes| bytes > pth.length) {
-            // Parameters share storages, but no numbers.
-            return Err(pth.error(format!("has {} bytes and claims tensors of more than that", pth.length)));
-        }
-        Ok(StateDict { pth, entries, places })
+        Ok(dict)
     }
 
     /// Names and places, in the order of the file.

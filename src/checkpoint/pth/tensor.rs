@@ -100,6 +100,9 @@ impl<'a> StorageRef<'a> {
     }
 }
 
+/// More axes than any parameter has: any number of tensors can have the same sizes, and each keeps a copy.
+const MAX_RANK: usize = 16;
+
 /// Where in the file a tensor is.
 #[derive(Clone, Debug)]
 pub struct TensorAt {
@@ -153,9 +156,13 @@ impl Pth {
             }
             _ => return Ok(None),
         };
-        let numbers = |value: Value| value.items()?.map(Value::int).collect::<Option<Vec<usize>>>();
+        let numbers = |value: Value| {
+            let items = value.items().filter(|items| items.len() <= MAX_RANK)?;
+            items.map(Value::int).collect::<Option<Vec<usize>>>()
+        };
         let (Some(offset), Some(shape), Some(strides)) = (offset.int(), numbers(shape), numbers(strides)) else {
-            return Err(self.error("has a tensor whose offset, sizes or strides are no numbers from 0 up"));
+            let what = "has a tensor whose offset, sizes or strides are no numbers from 0 up, or more than";
+            return Err(self.error(format!("{what} {MAX_RANK}")));
         };
         self.view(storage, offset, shape, strides, dtype).map(Some)
     }
