@@ -84,7 +84,8 @@ impl Reader {
         let path = path.as_ref();
         let mut file = File::open(path).at(path, "open")?;
         let length = file.metadata().at(path, "read")?.len();
-        let no_file = |what: String| Error::format(path, format!("is not a whole safetensors file: {what}"));
+        let advice = "copy it again, or use another checkpoint";
+        let no_file = |what: String| Error::format(path, format!("is not a whole safetensors file: {what}; {advice}"));
         if length < 8 {
             return Err(no_file(format!("it has {length} bytes")));
         }
@@ -132,7 +133,10 @@ impl Reader {
         if held == expected {
             return Ok(());
         }
-        let what = format!("is damaged: the checksum of its numbers is {held}, they were written with {expected}");
+        let what = format!(
+            "is damaged: the checksum of its numbers is {held}, they were written with {expected}; copy it again, or use \
+             another checkpoint"
+        );
         Err(Error::format(&self.path, what))
     }
 

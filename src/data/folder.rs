@@ -39,7 +39,8 @@ impl Folder {
 
     /// Picture `index` in its own size.
     fn picture(&self, index: usize) -> Result<Picture> {
-        Picture::decode(&self.files.read(index)?).map_err(|what| self.files.error(index, what))
+        Picture::decode(&self.files.read(index)?)
+            .map_err(|what| self.files.error(index, format!("{what}; put a whole picture in its place")))
     }
 }
 

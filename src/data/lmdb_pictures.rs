@@ -38,8 +38,9 @@ impl LmdbPictures {
         };
         // Keys differ, so if all are numbers below their count, none is missing.
         if let Some(other) = records.iter().find(|record| number(record).is_none()) {
-            let key = other.key.escape_ascii();
-            let what = format!("has the key \"{key}\", expected \"0\" to \"{}\" for CelebA-HQ", count - 1);
+            let key = other.key[..other.key.len().min(40)].escape_ascii();
+            let expected = format!("expected \"0\" to \"{}\" for CelebA-HQ", count - 1);
+            let what = format!("has the key \"{key}\", {expected}; if it is of another data set, use --dataset lsun");
             return Err(Error::format(environment.path(), what));
         }
         records.sort_by_cached_key(number);

@@ -71,15 +71,15 @@ impl DiscriminatorConfig {
 
     /// Whether the network takes pictures of this height and width.
     fn check_size(&self, image_size: usize) -> Result<()> {
-        let (size, smallest) = (self.size, self.smallest_image());
-        if size == DiscriminatorSize::Mlp && image_size != 1 {
+        let (size, smallest) = (format!("{:?}", self.size).to_lowercase(), self.smallest_image());
+        if self.size == DiscriminatorSize::Mlp && image_size != 1 {
             return Err(Error::config(format!(
-                "a discriminator.size of {size:?} is for points, pictures of 1x1; image_size is {image_size}"
+                "a discriminator.size of {size} is for points, pictures of 1x1; image_size is {image_size}"
             )));
         }
         if image_size < smallest {
             return Err(Error::config(format!(
-                "a discriminator.size of {size:?} needs pictures of at least {smallest}x{smallest}; image_size is {image_size}"
+                "a discriminator.size of {size} needs pictures of at least {smallest}x{smallest}; image_size is {image_size}"
             )));
         }
         Ok(())

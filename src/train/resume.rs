@@ -97,8 +97,11 @@ impl Earlier {
     }
 }
 
+/// Errors: not a checkpoint; one of a training that there cannot be.
 fn header(path: &Path) -> Result<Header<TrainConfig>> {
-    Header::read(&Reader::open(path)?)
+    let header: Header<TrainConfig> = Header::read(&Reader::open(path)?)?;
+    header.config.validate().map_err(|e| Error::format(path, format!("its configuration: {e}")))?;
+    Ok(header)
 }
 
 /// Where a training goes on: a whole checkpoint.

@@ -90,6 +90,7 @@ fn another_layout_is_an_error_that_says_what_is_there() {
     // Keys of LSUN where those of CelebA-HQ should be.
     let text = error(&fixtures().join(LSUN), "celeba_256");
     assert!(text.contains("has the key \"000xxx") && text.contains("expected \"0\" to \"79\""), "{text}");
+    assert!(text.contains("use --dataset lsun") && text.lines().all(|line| line.len() < 400), "{text}");
 }
 
 /// Opens a damaged copy and reads everything; the first error, if there is one.

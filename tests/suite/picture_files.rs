@@ -251,7 +251,7 @@ fn errors_name_the_picture() {
     assert!(open(&folder).contains("there is table.csv"));
     assert!(open(&folder.join("typo")).contains("typo"));
     fs::write(folder.join("a.png"), "text").unwrap();
-    assert!(open(&folder).contains("a.png: is no picture"));
+    assert!(open(&folder).contains("a.png: is no picture") && open(&folder).contains("put a whole picture"));
     let whole = dot([7; 3]);
     fs::write(folder.join("a.png"), &whole).unwrap();
     fs::write(folder.join("b.png"), &whole[..50]).unwrap();

@@ -4,6 +4,7 @@ use std::fs;
 use std::path::Path;
 use std::process::{Command, Output};
 
+use ddgan::checkpoint::{FORMAT, Header};
 use ddgan::train::{Stats, TrainConfig};
 
 /// A network that trains in a moment. Some flags are written as published, with underscores.
@@ -124,10 +125,18 @@ fn bad_input_ends_with_one_error_that_says_what_to_do() {
     fs::create_dir(dir.path().join("empty")).unwrap();
     fail(dir.path(), "sample empty", &["empty", "no run's folder"]);
     fs::write(dir.path().join("text"), "no checkpoint at all").unwrap();
-    fail(dir.path(), "sample text", &["text", "not a whole safetensors file"]);
+    fail(dir.path(), "sample text", &["text", "not a whole safetensors file", "copy it again"]);
     fail(dir.path(), "verify text", &["text", "not a whole safetensors file"]);
     let fixture = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/fixtures/generator_default.safetensors");
     fail(dir.path(), &format!("sample {fixture}"), &["generator_default", "no checkpoint"]);
+    let mut config = ddgan::train::preset("digits").unwrap();
+    config.generator.num_res_blocks = 1 << 30;
+    let header = Header { format: FORMAT, step: 1, epoch: 0, seed: 0, pictures: None, updates: None, config };
+    header.write(&dir.path().join("deep.safetensors"), &[]).unwrap();
+    for verb in ["sample", "export --out x.safetensors", "train --resume"] {
+        let words = ["deep.safetensors: its configuration", "generator.num_res_blocks is 1073741824"];
+        fail(dir.path(), &format!("{verb} deep.safetensors"), &words);
+    }
 }
 
 #[test]
