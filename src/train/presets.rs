@@ -46,8 +46,9 @@ pub fn preset_for(dataset: &str) -> (TrainConfig, String) {
     }
 }
 
-/// What the published program starts from for its data sets; `None` for others. It averages only with `--use_ema`. What it leaves to flags without which its 256x256 data sets cannot
-/// work (size, depth, which discriminator) is as in its commands.
+/// What the published program starts from for its data sets; `None` for others. It averages only with `--use_ema`.
+/// What it leaves to flags without which its 256x256 data sets cannot work (size, depth, which discriminator) is as in
+/// its commands.
 pub fn published_defaults(dataset: &str) -> Option<TrainConfig> {
     let defaults = TrainConfig { dataset: dataset.into(), use_ema: false, ..Default::default() };
     match dataset {
