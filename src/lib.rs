@@ -11,6 +11,7 @@ pub mod models;
 pub mod checkpoint;
 pub mod nn;
 pub mod diffusion;
+pub mod metrics;
 pub mod data;
 pub mod ops;
 pub mod autograd;

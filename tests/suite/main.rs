@@ -17,6 +17,7 @@ mod import;
 mod infer;
 mod lmdb;
 mod loader;
+mod metrics;
 mod parameters;
 mod pickle;
 mod picture_files;
