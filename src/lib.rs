@@ -4,6 +4,7 @@
 
 pub mod cli;
 pub mod testing;
+pub mod eval;
 pub mod profile;
 pub mod train;
 pub mod sample;

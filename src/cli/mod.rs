@@ -14,6 +14,7 @@ macro_rules! eprintln {
 mod data;
 mod device;
 mod doctor;
+mod eval;
 mod export;
 mod import;
 mod manual;
@@ -22,6 +23,7 @@ mod profile;
 mod sample;
 mod switches;
 mod train;
+mod train_classifier;
 mod verify;
 
 use std::io::{self, Write};
@@ -56,7 +58,9 @@ struct GlobalOptions {
 #[derive(Subcommand)]
 enum Verb {
     Train(Box<train::TrainArgs>),
+    TrainClassifier(train_classifier::TrainClassifierArgs),
     Sample(Box<sample::SampleArgs>),
+    Eval(eval::EvalArgs),
     Import(Box<import::ImportArgs>),
     Export(export::ExportArgs),
     Verify(verify::VerifyArgs),
@@ -77,7 +81,9 @@ pub fn run() -> anyhow::Result<ExitCode> {
     // All of it on a thread of the pool: from another, every kernel would wait for the pool to wake up and to report.
     pool.build().context("cannot start the threads")?.install(|| match verb {
         Verb::Train(args) => train::run(&args),
+        Verb::TrainClassifier(args) => train_classifier::run(&args),
         Verb::Sample(args) => sample::run(&args),
+        Verb::Eval(args) => eval::run(&args),
         Verb::Import(args) => import::run(&args),
         Verb::Export(args) => export::run(&args),
         Verb::Verify(args) => verify::run(&args),

@@ -37,6 +37,20 @@ impl Folder {
         Ok(folder)
     }
 
+    /// As [`Dataset::image`], of a picture that has the set's size already.
+    ///
+    /// Errors: one of another size, as well.
+    pub fn exact(&self, index: usize, out: &mut [f32]) -> Result<()> {
+        let (picture, ImageShape { height, width, .. }) = (self.picture(index)?, self.shape);
+        let ImageShape { height: own_height, width: own_width, .. } = picture.shape;
+        if (own_height, own_width) != (height, width) {
+            let what = format!("is {own_height}x{own_width}, expected {height}x{width}: pictures are not resized here");
+            return Err(self.files.error(index, what));
+        }
+        picture.write(self.shape, self.filter, out);
+        Ok(())
+    }
+
     /// Picture `index` in its own size.
     fn picture(&self, index: usize) -> Result<Picture> {
         Picture::decode(&self.files.read(index)?)

@@ -8,6 +8,7 @@ mod cuda_networks;
 mod data;
 mod discriminator;
 mod download;
+mod eval;
 mod fixtures;
 mod flags;
 mod fuzz;

@@ -1,0 +1,182 @@
+//! `ddgan eval`.
+
+use std::fs::File;
+use std::io::Write;
+use std::path::{Path, PathBuf};
+use std::process::ExitCode;
+
+use anyhow::{Context, bail, ensure};
+use clap::Args;
+
+use super::device::DeviceOption;
+use crate::data::{self, DataSpec, Dataset, Fit, ImageShape, Split};
+use crate::eval::{self, Evaluation, Options, Reference, SavedClassifier, Statistics, Subject, run_of};
+use crate::sample::{Source, Which};
+use crate::tensor::{DType, Device};
+
+/// Measure pictures: how near they are to a data set, and how much of it they cover.
+///
+/// Features and classes are those of a classifier that `ddgan train-classifier` has trained. Pictures are rounded to
+/// bytes first, as in a file.
+#[derive(Args)]
+pub struct EvalArgs {
+    /// A run's folder, a checkpoint file, or pictures: a folder, a .zip or an .npz file
+    #[arg(value_name = "SUBJECT")]
+    subject: PathBuf,
+    /// The checkpoint after N steps [default: the newest]
+    #[arg(long, value_name = "N")]
+    step: Option<u64>,
+    /// Use the parameters as they are, not their moving average
+    #[arg(long)]
+    raw: bool,
+
+    /// The data set to compare with, by name or path [default: the one that the generator learnt]
+    #[arg(long, help_heading = "Data", value_name = "NAME", alias = "dataset")]
+    data: Option<String>,
+    /// The folder to look for it in
+    #[arg(long, help_heading = "Data", value_name = "DIR")]
+    data_dir: Option<PathBuf>,
+    /// Compare with its test pictures
+    #[arg(long, help_heading = "Data")]
+    test: bool,
+    /// How many of its pictures, evenly spread [default: all]
+    #[arg(long, help_heading = "Data", value_name = "N", value_parser = at_least_2())]
+    data_count: Option<u64>,
+    /// Compare with saved statistics instead: .npz, or .npy as older programs have it
+    #[arg(long, help_heading = "Data", value_name = "FILE", conflicts_with_all = ["data", "data_count", "test"])]
+    stats: Option<PathBuf>,
+    /// Save the data set's statistics, for --stats: mu and sigma in an .npz
+    #[arg(long, help_heading = "Data", value_name = "FILE.npz", conflicts_with = "stats")]
+    save_stats: Option<PathBuf>,
+
+    /// The classifier [default: classifier-NAME.safetensors of the data set, in this folder]
+    #[arg(long, value_name = "FILE")]
+    classifier: Option<PathBuf>,
+    /// How many pictures [default: 10000, of stackmnist 26000]
+    #[arg(long, value_name = "N", value_parser = at_least_2())]
+    count: Option<u64>,
+    /// Decides the noise that pictures are drawn from
+    #[arg(long, value_name = "N", default_value_t = 0)]
+    seed: u64,
+    /// Print the result for programs
+    #[arg(long)]
+    json: bool,
+    #[command(flatten)]
+    device: DeviceOption,
+}
+
+fn at_least_2() -> clap::builder::RangedU64ValueParser {
+    clap::value_parser!(u64).range(2..=100_000_000)
+}
+
+pub fn run(args: &EvalArgs) -> anyhow::Result<ExitCode> {
+    let device = args.device.open()?;
+    let subject = args.subject(&device)?;
+    ensure!(subject.shape() != ImageShape::POINT, "this generator draws points, and classifiers judge pictures");
+    let name = args.data_name(&subject)?;
+    let classifier = args.classifier(&name, &device)?;
+    let data = match &args.stats {
+        Some(_) => None,
+        None => Some(data::open(&args.spec(&name, subject.shape()))?),
+    };
+    let reference = match (&data, &args.stats) {
+        (Some(data), _) => Reference::Data(&**data as &dyn Dataset),
+        (None, stats) => {
+            let path = stats.as_deref().expect("one of the two");
+            Reference::Statistics(Statistics::read(path)?, path.display().to_string())
+        }
+    };
+    let default_count = if name == "stackmnist" { 26_000 } else { 10_000 };
+    let options = Options {
+        count: args.count.map_or(default_count, |count| count as usize),
+        data_count: args.data_count.map_or(usize::MAX, |count| count as usize),
+        seed: args.seed,
+    };
+    let (mut found, statistics) = eval::evaluate(&subject, &reference, &classifier, &options, &mut say)?;
+    found.subject = args.subject.display().to_string();
+    if let Some(path) = &args.save_stats {
+        statistics.write(path)?;
+        eprintln!("{}: statistics of {}", path.display(), found.data);
+    }
+    if let Subject::Generator { source, .. } = &subject
+        && let Some(run) = run_of(&source.path)
+    {
+        append(&run.join("metrics.jsonl"), &found)?;
+    }
+    match args.json {
+        true => super::print(&(serde_json::to_string_pretty(&found)? + "\n"))?,
+        false => super::print(&found.to_string())?,
+    }
+    Ok(ExitCode::SUCCESS)
+}
+
+/// Some ten lines in all.
+fn say(what: &str, done: usize, of: usize) {
+    let tenth = |done: usize| done * 10 / of;
+    if done == of || tenth(done) > tenth(done.saturating_sub(100)) {
+        eprintln!("{what}: {done} of {of}");
+    }
+}
+
+fn append(path: &Path, found: &Evaluation) -> anyhow::Result<()> {
+    let line = serde_json::to_string(found)? + "\n";
+    let file = File::options().create(true).append(true).open(path);
+    let written = file.and_then(|mut file| file.write_all(line.as_bytes()));
+    written.with_context(|| format!("{}: cannot write", path.display()))
+}
+
+impl EvalArgs {
+    fn subject(&self, device: &Device) -> anyhow::Result<Subject> {
+        let path = &self.subject;
+        ensure!(path.exists(), "{}: there is no such folder or file", path.display());
+        if let Some(pictures) = Subject::open_pictures(path)? {
+            ensure!(self.step.is_none() && !self.raw, "{} holds pictures, no generator", path.display());
+            return Ok(pictures);
+        }
+        let which = self.step.map_or(Which::Newest, Which::Step);
+        let source = Source::open(path, which, self.raw, DType::F32, device)?;
+        if let Some(note) = &source.note {
+            eprintln!("{note}");
+        }
+        Ok(Subject::Generator { source: Box::new(source), seed: self.seed, device: device.clone() })
+    }
+
+    /// The data set that is meant.
+    fn data_name(&self, subject: &Subject) -> anyhow::Result<String> {
+        match (&self.data, subject) {
+            (Some(name), _) => Ok(name.clone()),
+            (None, Subject::Generator { source, .. }) if !source.dataset.is_empty() => Ok(source.dataset.clone()),
+            // Not needed beside a classifier and statistics.
+            (None, _) if self.stats.is_some() => Ok(String::new()),
+            _ => bail!("{}: name the data set to compare with: --data NAME", self.subject.display()),
+        }
+    }
+
+    fn spec(&self, name: &str, shape: ImageShape) -> DataSpec {
+        DataSpec {
+            name: name.to_string(),
+            data_dir: self.data_dir.clone(),
+            split: if self.test { Split::Test } else { Split::Train },
+            fit: Fit { size: Some(shape.height), channels: Some(shape.channels), ..Default::default() },
+            seed: 0,
+        }
+    }
+
+    fn classifier(&self, data: &str, device: &Device) -> anyhow::Result<SavedClassifier> {
+        if let Some(path) = &self.classifier {
+            return Ok(SavedClassifier::open(path, device)?);
+        }
+        let digits = if data == "stackmnist" { "mnist" } else { data };
+        ensure!(
+            ["mnist", "digits"].contains(&digits),
+            "there is no classifier for data set `{data}`; name one of its own with --classifier FILE"
+        );
+        let path = PathBuf::from(format!("classifier-{digits}.safetensors"));
+        ensure!(
+            path.exists(),
+            "{} is not here: train it with `ddgan train-classifier {digits}`, or name it with --classifier FILE",
+            path.display()
+        );
+        Ok(SavedClassifier::open(&path, device)?)
+    }
+}

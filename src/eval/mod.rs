@@ -1,0 +1,17 @@
+//! What a generator is worth: its pictures beside those of a data set.
+
+mod classifier;
+mod collect;
+mod evaluate;
+mod npz;
+mod report;
+mod statistics;
+mod subject;
+mod training;
+
+pub use classifier::{About, SavedClassifier, Verdicts};
+pub use evaluate::{Options, Reference, evaluate};
+pub use report::{Evaluation, Labels, Sampling};
+pub use statistics::Statistics;
+pub use subject::{Subject, run_of};
+pub use training::{ClassifierTraining, Progress, train_classifier};

@@ -1,0 +1,152 @@
+//! What an evaluation found, for people and for programs.
+
+use std::fmt;
+
+use serde::Serialize;
+
+use crate::metrics::{KernelDistance, Neighbours};
+
+/// The metrics of some pictures, with all that they depend on. What is undefined or was not asked for is not there.
+#[derive(Clone, Debug, Default, Serialize)]
+pub struct Evaluation {
+    /// The run, checkpoint, folder or file that the pictures are from.
+    pub subject: String,
+    /// Training steps behind the generator, and whether its parameters are averaged.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub step: Option<u64>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub averaged: Option<bool>,
+    /// What the generator draws from, and the subsets of KID.
+    pub seed: u64,
+    /// Pictures that were judged.
+    pub count: usize,
+    /// The data set, or the file of its statistics, and how many pictures of it were judged.
+    pub data: String,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub data_count: Option<usize>,
+    /// Whose features and classes these are.
+    pub extractor: String,
+    /// Numbers in a picture's features.
+    pub dim: usize,
+    /// The Frechet distance of the features. Of our classifier's features it is no FID in the sense of the literature.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub fid: Option<f64>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub kid: Option<f64>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub kid_std: Option<f64>,
+    /// Pictures in each of KID's 100 subsets.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub kid_subset: Option<usize>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub precision: Option<f64>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub recall: Option<f64>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub density: Option<f64>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub coverage: Option<f64>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub inception_score: Option<f64>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub inception_score_std: Option<f64>,
+    #[serde(flatten)]
+    pub labels: Labels,
+    /// The same of as many pictures of the data set: what a perfect generator would get.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub of_data: Option<Labels>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub sampling: Option<Sampling>,
+    /// What to keep in mind with these numbers.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub warnings: Vec<String>,
+}
+
+/// What the classes of pictures tell.
+#[derive(Clone, Debug, Default, PartialEq, Serialize)]
+pub struct Labels {
+    /// Modes that were found, of how many: a mode is a class of every channel.
+    pub modes: usize,
+    pub modes_total: usize,
+    /// KL(modes | uniform), in nats.
+    pub kl: f64,
+    /// Pictures a class; of grey pictures.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub classes: Option<Vec<u64>>,
+    /// The share of pictures whose class is more probable than 0.95; of colour, of channels.
+    pub confident: f64,
+}
+
+/// How long it took to draw.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct Sampling {
+    /// Network evaluations a picture.
+    pub nfe: usize,
+    pub batch: usize,
+    /// The median of the batches after the first.
+    pub seconds_per_batch: f64,
+    pub batches: usize,
+    pub images_per_s: f64,
+    pub device: String,
+    pub threads: usize,
+}
+
+impl Evaluation {
+    pub(super) fn set_kernel_distance(&mut self, kid: KernelDistance) {
+        (self.kid, self.kid_std, self.kid_subset) = (Some(kid.mean), Some(kid.deviation), Some(kid.size));
+    }
+
+    pub(super) fn set_neighbours(&mut self, found: Neighbours) {
+        (self.precision, self.recall) = (Some(found.precision), Some(found.recall));
+        (self.density, self.coverage) = (Some(found.density), Some(found.coverage));
+    }
+}
+
+impl fmt::Display for Evaluation {
+    fn fmt(&self, f: &mut fmt::Formatter) -> fmt::Result {
+        let step = self.step.map_or(String::new(), |step| format!(" after {step} steps"));
+        let parameters = match self.averaged {
+            Some(true) => ", averaged parameters",
+            Some(false) => ", raw parameters",
+            None => "",
+        };
+        writeln!(f, "{}{step}{parameters}: {} pictures, seed {}", self.subject, self.count, self.seed)?;
+        let count = self.data_count.map_or(String::new(), |count| format!(" ({count} pictures)"));
+        writeln!(f, "against {}{count}", self.data)?;
+        writeln!(f, "by {}, {} features", self.extractor, self.dim)?;
+        let mut row = |name: &str, value: Option<f64>, note: String| match value {
+            Some(value) => writeln!(f, "  {name:<20} {value:>10.4}{note}"),
+            None => Ok(()),
+        };
+        let deviation = |deviation: Option<f64>| deviation.map_or(String::new(), |d| format!(" +- {d:.4}"));
+        row("Frechet distance", self.fid, String::new())?;
+        row("KID", self.kid, deviation(self.kid_std))?;
+        row("precision (k = 3)", self.precision, String::new())?;
+        row("recall (k = 3)", self.recall, String::new())?;
+        row("density (k = 5)", self.density, String::new())?;
+        row("coverage (k = 5)", self.coverage, String::new())?;
+        row("Inception Score", self.inception_score, deviation(self.inception_score_std))?;
+        let data = |of: &dyn Fn(&Labels) -> String| self.of_data.as_ref().map_or(String::new(), of);
+        row("confident", Some(self.labels.confident), data(&|l| format!("   data {:.4}", l.confident)))?;
+        row("KL of modes", Some(self.labels.kl), data(&|l| format!("   data {:.4}", l.kl)))?;
+        let Labels { modes, modes_total, .. } = self.labels;
+        let of_data = data(&|l| format!("   data {}", l.modes));
+        writeln!(f, "  {:<20} {:>10}{of_data}", "modes", format!("{modes}/{modes_total}"))?;
+        for (name, labels) in [("classes", Some(&self.labels)), ("classes of data", self.of_data.as_ref())] {
+            if let Some(classes) = labels.and_then(|labels| labels.classes.as_ref()) {
+                let list: Vec<String> = classes.iter().map(u64::to_string).collect();
+                writeln!(f, "  {name:<20} {}", list.join(" "))?;
+            }
+        }
+        if let Some(Sampling { nfe, batch, seconds_per_batch, batches, images_per_s, device, threads }) = &self.sampling
+        {
+            writeln!(
+                f,
+                "  {:<20} {nfe} NFE, {seconds_per_batch:.3} s a batch of {batch} (median of {batches}), \
+                 {images_per_s:.1} images/s on {device}, {threads} threads",
+                "sampling"
+            )?;
+        }
+        self.warnings.iter().try_for_each(|warning| writeln!(f, "  warning: {warning}"))
+    }
+}

@@ -1,0 +1,148 @@
+//! What is evaluated: pictures that a generator draws when they are asked for, or those that files hold.
+
+use std::ops::Range;
+use std::path::{Path, PathBuf};
+
+use rayon::prelude::*;
+
+use super::npz::Npz;
+use crate::checkpoint;
+use crate::data::picture::Fit;
+use crate::data::{Folder, ImageShape, byte_to_unit};
+use crate::error::{Error, IoContext, Result};
+use crate::sample::grid::unit_to_byte;
+use crate::sample::{self, Source};
+use crate::tensor::{DType, Device};
+
+/// Pictures of one shape by number.
+pub enum Subject {
+    /// Those of a seed, as many as are asked for.
+    Generator {
+        source: Box<Source>,
+        seed: u64,
+        device: Device,
+    },
+    /// The files of a folder or of a zip file, none resized.
+    Folder(Folder),
+    Array(Array),
+}
+
+impl Subject {
+    /// The pictures of a folder, of a zip file or of an NPZ file; `None` for a run or a checkpoint.
+    ///
+    /// Errors: nothing there, no pictures in it.
+    pub fn open_pictures(path: &Path) -> Result<Option<Subject>> {
+        let extension = path.extension().and_then(|e| e.to_str()).unwrap_or_default().to_ascii_lowercase();
+        match extension.as_str() {
+            "npz" => Ok(Some(Subject::Array(Array::read(path)?))),
+            "zip" => Ok(Some(Subject::Folder(Folder::open(path, Fit::default())?))),
+            _ if path.is_dir() && !is_run(path)? => Ok(Some(Subject::Folder(Folder::open(path, Fit::default())?))),
+            _ => Ok(None),
+        }
+    }
+
+    pub fn shape(&self) -> ImageShape {
+        match self {
+            Subject::Generator { source, .. } => {
+                let config = source.generator.config();
+                let side = config.image_size;
+                ImageShape { height: side, width: side, channels: config.num_channels }
+            }
+            Subject::Folder(folder) => crate::data::Dataset::shape(folder),
+            Subject::Array(array) => array.shape,
+        }
+    }
+
+    /// How many there are; a generator has no end.
+    pub fn available(&self) -> Option<usize> {
+        match self {
+            Subject::Generator { .. } => None,
+            Subject::Folder(folder) => Some(crate::data::Dataset::len(folder)),
+            Subject::Array(array) => Some(array.pixels.len() / array.shape.len()),
+        }
+    }
+
+    /// Pictures [N, H, W, C] in [-1, 1], rounded to bytes as in a file; points as they are.
+    ///
+    /// Errors: a picture that cannot be read, or of another size than the first.
+    pub fn pictures(&self, numbers: Range<usize>) -> Result<Vec<f32>> {
+        match self {
+            Subject::Generator { source, seed, device } => {
+                let numbers = numbers.start as u64..numbers.end as u64;
+                let drawn = sample::draw(&source.generator, &source.process, *seed, numbers, DType::F32, device)?;
+                let rounded = |x: f32| byte_to_unit(unit_to_byte(x));
+                let drawn = drawn.to_f32();
+                Ok(if self.shape() == ImageShape::POINT { drawn } else { drawn.into_iter().map(rounded).collect() })
+            }
+            Subject::Folder(folder) => {
+                let shape = self.shape();
+                let mut images = vec![0.0; numbers.len() * shape.len()];
+                let images_of = images.par_chunks_exact_mut(shape.len()).zip(numbers);
+                images_of.try_for_each(|(out, number)| folder.exact(number, out))?;
+                Ok(images)
+            }
+            Subject::Array(array) => {
+                let len = array.shape.len();
+                Ok(array.pixels[numbers.start * len..numbers.end * len].iter().map(|&b| byte_to_unit(b)).collect())
+            }
+        }
+    }
+}
+
+/// Whether a folder is that of a run, ours or the published program's.
+fn is_run(folder: &Path) -> Result<bool> {
+    if folder.join("config.toml").is_file() || !checkpoint::all(folder)?.is_empty() {
+        return Ok(true);
+    }
+    let mut names = std::fs::read_dir(folder).at(folder, "read")?.filter_map(|entry| entry.ok());
+    Ok(names.any(|entry| entry.path().extension().is_some_and(|extension| extension == "pth")))
+}
+
+/// Pictures in an NPZ file: the array `samples` that `ddgan sample` writes, or the only one there is.
+pub struct Array {
+    shape: ImageShape,
+    pixels: Vec<u8>,
+}
+
+impl Array {
+    fn read(path: &Path) -> Result<Array> {
+        let mut archive = Npz::open(path)?;
+        let names = archive.names();
+        let name = match &names[..] {
+            [only] => only,
+            _ => names.iter().find(|name| *name == "samples").ok_or_else(|| {
+                let what = format!("has the arrays {}; pictures are one array, or `samples`", names.join(", "));
+                Error::format(path, what)
+            })?,
+        };
+        let array = archive.array(name)?.expect("listed");
+        let expected = || {
+            let what = format!(
+                "array `{name}` is {:?} {}; pictures are uint8 [N, H, W, C]",
+                array.shape(),
+                array.dtype().descr()
+            );
+            Error::format(path, what)
+        };
+        let &[count, height, width, channels] = array.shape() else { return Err(expected()) };
+        let bytes = array.dtype().descr() == "'|u1'" && array.order() == npyz::Order::C;
+        if !bytes || ![1, 3].contains(&channels) || height * width == 0 {
+            return Err(expected());
+        }
+        let shape = ImageShape { height: height as usize, width: width as usize, channels: channels as usize };
+        let pixels: Vec<u8> = array.into_vec().at(path, "read")?;
+        if count == 0 || pixels.len() as u64 != count * shape.len() as u64 {
+            return Err(Error::format(path, "holds no pictures"));
+        }
+        Ok(Array { shape, pixels })
+    }
+}
+
+/// The run's folder that a checkpoint is in, or the folder itself.
+pub fn run_of(path: &Path) -> Option<PathBuf> {
+    if path.is_dir() {
+        return Some(path.to_path_buf());
+    }
+    let folder = path.parent()?;
+    (folder.file_name()? == checkpoint::FOLDER).then(|| folder.parent().map(Path::to_path_buf)).flatten()
+}
