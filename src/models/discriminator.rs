@@ -6,7 +6,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::mlp::Mlp;
+use super::mlp::{Mlp, features, fourier_features};
 use crate::autograd::Var;
 use crate::checkpoint::Tensors;
 use crate::error::{Error, Result, check_range};
@@ -232,7 +232,7 @@ impl Body {
                 Body::Convolutional(Box::new(Convolutional::new(root, config)))
             }
             DiscriminatorSize::Mlp => {
-                Body::Mlp(Mlp::new(root, 2 * config.num_channels + config.t_emb_dim, config.ngf, 1))
+                Body::Mlp(Mlp::new(root, features(2 * config.num_channels) + config.t_emb_dim, config.ngf, 1))
             }
         })
     }
@@ -284,7 +284,7 @@ impl Discriminator {
             Body::Mlp(network) => {
                 let pair = ops::reshape(&pair, &[n, 2 * self.config.num_channels])?;
                 let time = t.sinusoidal(self.config.t_emb_dim, pair.dtype(), &pair.device())?;
-                network.forward(&ops::concat_channels(&pair, &time)?)?
+                network.forward(&ops::concat_channels(&fourier_features(&pair)?, &time)?)?
             }
         };
         ops::cast(&logits, x_t.dtype())

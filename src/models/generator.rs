@@ -1,7 +1,7 @@
 //! G(x_t, t, z): the network that a denoising diffusion GAN trains to predict the clean x_0 (Xiao, Kreis, Vahdat, ICLR
 //! 2022). What it is made of is an option.
 
-use super::mlp::Mlp;
+use super::mlp::{Mlp, features, fourier_features};
 use super::ncsnpp::{EmbeddingType, GeneratorConfig, Ncsnpp, Network};
 use crate::autograd::Var;
 use crate::diffusion::Schedule;
@@ -29,7 +29,7 @@ impl Body {
             Network::Ncsnpp => Body::Ncsnpp(Box::new(Ncsnpp::new(root, config)?)),
             Network::Mlp => {
                 let time = if config.conditional { TIME_WIDTH } else { 0 };
-                let inputs = config.num_channels + config.nz + time;
+                let inputs = features(config.num_channels) + config.nz + time;
                 Body::Mlp(Mlp::new(root, inputs, config.num_channels_dae, config.num_channels))
             }
         })
@@ -97,7 +97,8 @@ impl Generator {
         let out = match &self.body {
             Body::Ncsnpp(network) => network.forward(x, t, z, dropout)?,
             Body::Mlp(network) => {
-                let mut h = ops::concat_channels(&ops::reshape(x, &[t.len(), self.config.num_channels])?, z)?;
+                let point = ops::reshape(x, &[t.len(), self.config.num_channels])?;
+                let mut h = ops::concat_channels(&fourier_features(&point)?, z)?;
                 if self.config.conditional {
                     h = ops::concat_channels(&h, &t.sinusoidal(TIME_WIDTH, x.dtype(), &x.device())?)?;
                 }

@@ -7,6 +7,7 @@ use crate::data::ImageShape;
 use crate::data::toys::Kind;
 use crate::error::Result;
 use crate::fsutil::write_atomic;
+use crate::metrics::ModeCoverage;
 
 /// Pictures as bytes, points as they are.
 #[derive(Clone, Debug, PartialEq)]
@@ -41,6 +42,14 @@ impl Samples {
 
     pub fn is_empty(&self) -> bool {
         self.len() == 0
+    }
+
+    /// How they cover the modes of a data set of points that has any.
+    pub fn mode_coverage(&self, dataset: &str) -> Option<ModeCoverage> {
+        match self {
+            Samples::Pictures(_) => None,
+            Samples::Points(points) => ModeCoverage::of(points.as_slice(), Kind::by_name(dataset)?),
+        }
     }
 
     /// Writes all of them as one PNG: a near-square grid of pictures, or a scatter plot beside the data set, if it is one

@@ -338,6 +338,9 @@ impl Run {
             drawn.push(&images.to_f32());
         }
         drawn.save_overview(path, dataset)?;
+        if let Some(coverage) = drawn.mode_coverage(dataset) {
+            self.progress.note(&format!("step {}: {coverage}, of {count} points", self.steps()));
+        }
         // Not the steps' time.
         self.interval_started += before.elapsed();
         Ok(())

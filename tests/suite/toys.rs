@@ -3,6 +3,7 @@
 use ddgan::autograd::{Graph, Var, grad, no_grad};
 use ddgan::data::toys::Kind;
 use ddgan::data::{DataSpec, Dataset, ImageShape, Split, Toy, open};
+use ddgan::metrics::ModeCoverage;
 use ddgan::models::{Discriminator, Generator};
 use ddgan::nn::Timesteps;
 use ddgan::sample::{Output, Plan, Points, Samples};
@@ -182,4 +183,39 @@ fn a_training_on_points_runs() {
         let losses = trainer.step(&inputs, [1e-3, 1e-3]).unwrap();
         assert_eq!(losses.discriminator.r1.is_some(), step % 5 == 0);
     }
+}
+
+fn at(kind: Kind, mode: usize, deviations: f64) -> [f32; 2] {
+    let [x, y] = kind.modes()[mode];
+    [(x + deviations * kind.deviation()) as f32, y as f32]
+}
+
+#[test]
+fn data_covers_itself() {
+    for kind in [Kind::Gaussians25, Kind::Ring8] {
+        let toy = Toy::new(kind, Split::Test, 0);
+        let points: Vec<[f32; 2]> = (0..20_000).map(|i| toy.point(i)).collect();
+        let coverage = ModeCoverage::of(&points, kind).unwrap();
+        assert_eq!(coverage.recovered, coverage.modes);
+        // 1 - e^(-9/2): the share of a Gaussian in the plane within 3 standard deviations.
+        assert!((coverage.high_quality - 0.9889).abs() < 0.003 && coverage.kl < 1e-3, "{coverage:?}");
+    }
+}
+
+#[test]
+fn what_lies_far_from_the_modes_does_not_count() {
+    let kind = Kind::Ring8;
+    let points = [at(kind, 0, 0.0), at(kind, 0, 2.9), at(kind, 1, 2.9), at(kind, 2, 3.1), [f32::NAN, 0.0]];
+    let ModeCoverage { recovered, high_quality, kl, .. } = ModeCoverage::of(&points, kind).unwrap();
+    let entropy = 3_f64.ln() - 2.0 / 3.0 * 2_f64.ln();
+    assert_eq!((recovered, high_quality), (2, 0.6));
+    assert!((kl - (8_f64.ln() - entropy)).abs() < 1e-12, "{kl}");
+    let none = ModeCoverage::of(&[[0.0, 0.0]], kind).unwrap();
+    assert_eq!((none.recovered, none.high_quality, none.kl), (0, 0.0, 8_f64.ln()));
+}
+
+#[test]
+fn there_is_nothing_to_say_without_points_or_modes() {
+    assert_eq!(ModeCoverage::of(&[], Kind::Ring8), None);
+    assert_eq!(ModeCoverage::of(&[[0.0, 0.0]], Kind::SwissRoll), None);
 }

@@ -29,6 +29,7 @@ pub trait Float:
     fn sqrt(self) -> Self;
     fn powf(self, p: Self) -> Self;
     fn tanh(self) -> Self;
+    fn sin(self) -> Self;
     fn abs(self) -> Self;
     fn max(self, other: Self) -> Self;
 
@@ -73,6 +74,10 @@ macro_rules! float {
             #[inline(always)]
             fn tanh(self) -> Self {
                 self.tanh()
+            }
+            #[inline(always)]
+            fn sin(self) -> Self {
+                self.sin()
             }
             #[inline(always)]
             fn abs(self) -> Self {

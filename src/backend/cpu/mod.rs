@@ -28,6 +28,7 @@ pub mod scale_add;
 pub mod scale_samples;
 pub mod silu;
 pub mod simd;
+pub mod sin;
 pub mod softplus;
 pub mod sum;
 pub mod tanh;

@@ -33,6 +33,7 @@ pub mod resample;
 pub mod scale_add;
 pub mod scale_samples;
 pub mod silu;
+pub mod sin;
 pub mod softplus;
 pub mod sum;
 pub mod tanh;

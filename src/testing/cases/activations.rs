@@ -5,10 +5,11 @@ use crate::ops;
 
 pub fn cases() -> Vec<Case> {
     type Op = fn(&Var) -> Result<Var>;
-    let ops: [(&str, usize, Op); 5] = [
+    let ops: [(&str, usize, Op); 6] = [
         ("silu", FIRST, ops::silu),
         ("leaky_relu", ANY, |x| ops::leaky_relu(x, 0.2)),
         ("tanh", ANY, ops::tanh),
+        ("sin", ANY, ops::sin),
         ("softplus", ANY, ops::softplus),
         ("sigmoid", ANY, ops::sigmoid),
     ];
