@@ -87,8 +87,8 @@ CASES = {
     "train_r1_w128_b16": lambda args: train(args, CIFAR, 128, 64, 16, r1=True),
     "train_w32_b64": lambda args: train(args, CIFAR, 32, 32, 64, r1=False),
     "train_r1_w32_b64": lambda args: train(args, CIFAR, 32, 32, 64, r1=True),
-    "train_digits": lambda args: train(args, DIGITS, 16, 12, 32, r1=False),
-    "train_r1_digits": lambda args: train(args, DIGITS, 16, 12, 32, r1=True),
+    "train_digits": lambda args: train(args, DIGITS, 16, 12, 16, r1=False),
+    "train_r1_digits": lambda args: train(args, DIGITS, 16, 12, 16, r1=True),
 }
 
 

@@ -23,7 +23,7 @@ pub const PRESETS: [(&str, &str); 9] = [
 /// Errors: no such preset; lists those there are.
 pub fn preset(name: &str) -> Result<TrainConfig> {
     match name {
-        "digits" => Ok(TrainConfig { dataset: "digits".into(), ..small_grey() }),
+        "digits" => Ok(TrainConfig { dataset: "digits".into(), batch_size: 16, ..small_grey() }),
         "mnist" => Ok(TrainConfig { dataset: "mnist".into(), num_epoch: 4, ema_decay: 0.995, ..small_grey() }),
         "stackmnist" => Ok(stackmnist()),
         "cifar10" => Ok(cifar10()),
