@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::time::Instant;
 
-use anyhow::{bail, ensure};
+use anyhow::{anyhow, bail, ensure};
 use clap::{Arg, Args};
 
 use super::PUBLISHED;
@@ -12,6 +12,7 @@ use super::device::DeviceOption;
 use super::network::{NetworkOptions, variant};
 use crate::data::ImageShape;
 use crate::data::toys::Kind;
+use crate::error::Error;
 use crate::sample::grid::near_square;
 use crate::sample::{self, Draw, Output, Plan, SampleId, Sampler, Samples, SeedList, Source, Timing, Which};
 use crate::tensor::{DType, Precision};
@@ -151,9 +152,10 @@ pub fn run(args: &SampleArgs) -> anyhow::Result<ExitCode> {
         let before = Instant::now();
         let mut ways = Samples::new(shape);
         let images = match files.trajectory {
-            Some(_) => sample::trajectory(&sampler, &batch, &mut ways)?,
-            None => sampler.draw(&batch)?,
+            Some(_) => sample::trajectory(&sampler, &batch, &mut ways),
+            None => sampler.draw(&batch),
         };
+        let images = images.map_err(|error| advise(error, batch.len()))?;
         let seconds = before.elapsed().as_secs_f64();
         timing.add(batch.len(), seconds);
         done += batch.len();
@@ -166,6 +168,14 @@ pub fn run(args: &SampleArgs) -> anyhow::Result<ExitCode> {
     let paths = files.finish()?;
     super::print(&format!("{count} {samples_are} in {seconds:.2} s; {timing}\n{paths}"))?;
     Ok(ExitCode::SUCCESS)
+}
+
+/// What helps where a batch does not fit.
+fn advise(error: Error, batch: usize) -> anyhow::Error {
+    match error {
+        Error::OutOfMemory { .. } if batch > 1 => anyhow!("{error}; try fewer pictures at once: --batch {}", batch / 2),
+        other => other.into(),
+    }
 }
 
 /// Everything that is written.

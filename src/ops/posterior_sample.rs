@@ -26,10 +26,12 @@ pub fn posterior_step(x0: &Var, x_t1: &Var, noise: impl Into<Noise>, coefficient
             ))?
         }
     };
-    let tensor = |values: &[f64]| Tensor::from_values(values, [n], x0.dtype(), &x0.device());
-    let factors = [tensor(&coefficients[0])?, tensor(&coefficients[1])?];
+    let (factors, dtype, device) = (coefficients.clone(), x0.dtype(), x0.device());
     Ok(Var::from_op("posterior_step", Tensor::new(x_t, x0.shape()), &[x0, x_t1], move |g, wanted| {
-        let scaled = |i: usize| wanted[i].then(|| scale_samples(g, &factors[i])).transpose();
+        let scaled = |i: usize| {
+            let of_samples = || Tensor::from_values(&factors[i], [n], dtype, &device);
+            wanted[i].then(|| scale_samples(g, &of_samples()?)).transpose()
+        };
         Ok(vec![scaled(0)?, scaled(1)?])
     }))
 }

@@ -49,9 +49,20 @@ impl Footprint {
         Ok(Footprint { generator, discriminator, bytes, bytes_fixed, bytes_a_picture })
     }
 
-    /// Pictures that can be computed at once in so much memory.
-    pub fn pictures(&self, bytes: f64) -> usize {
-        ((bytes - self.bytes_fixed) / self.bytes_a_picture).max(0.0) as usize
+    /// What to change in a training whose step did not fit into a device of so many bytes.
+    pub(super) fn smaller_batch(config: &TrainConfig, total: usize) -> String {
+        let at_once = config.batch_size.div_ceil(config.grad_accum);
+        let pictures = |of: Footprint| ((total as f64 - of.bytes_fixed) / of.bytes_a_picture).max(0.0) as usize;
+        let estimate = Footprint::of(config).map_or(0, pictures);
+        // Others may use the device too; then what fits is less than it has.
+        match if estimate < at_once { estimate } else { at_once / 2 } {
+            0 => "not even a single picture at a time would fit: it takes smaller networks".into(),
+            fits => format!(
+                "about {fits} pictures at once would fit: --batch-size {fits}, or the same batch in parts with \
+                 --grad-accum {}",
+                config.batch_size.div_ceil(fits)
+            ),
+        }
     }
 
     /// `bytes` for people to read.

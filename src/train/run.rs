@@ -263,7 +263,8 @@ impl Run {
         };
         if let Error::OutOfMemory { total, .. } = error {
             self.progress.note(&advise(""));
-            return Error::Training { step: self.steps() + 1, what: format!("{error}; {}", self.smaller_batch(total)) };
+            let what = format!("{error}; {}", Footprint::smaller_batch(self.trainer.config(), total));
+            return Error::Training { step: self.steps() + 1, what };
         }
         let Error::Training { step, what } = error else {
             self.progress.note(&advise(""));
@@ -274,24 +275,6 @@ impl Run {
         let remedy = "lower learning rates (lr_g, lr_d) or another weight of the gradient penalty (r1_gamma, lazy_reg) \
                       may help";
         Error::Training { step, what: format!("{what}; {remedy}; {advice}") }
-    }
-
-    /// What to change for a step to fit into the memory of the device.
-    fn smaller_batch(&self, total: usize) -> String {
-        let config = self.trainer.config();
-        let TrainConfig { batch_size, grad_accum, .. } = *config;
-        let at_once = batch_size.div_ceil(grad_accum);
-        let estimate = Footprint::of(config).map_or(0, |footprint| footprint.pictures(total as f64));
-        // Others may use the device too; then what fits is less than it has.
-        let fits = if estimate < at_once { estimate } else { at_once / 2 };
-        match fits {
-            0 => "not even a single picture at a time would fit: it takes smaller networks".into(),
-            _ => format!(
-                "about {fits} pictures at once would fit: --batch-size {fits}, or the same batch in parts with \
-                 --grad-accum {}",
-                batch_size.div_ceil(fits)
-            ),
-        }
     }
 
     /// Of the generator and of the discriminator.
