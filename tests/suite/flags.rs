@@ -185,7 +185,7 @@ fn help_completions_and_manual() {
     }
     assert!(succeed(dir.path(), "man").contains(".TH ddgan 1"));
     assert!(succeed(dir.path(), "man train").contains("r1\\-gamma"));
-    fail(dir.path(), "man trian", &["trian", "train, sample"]);
+    fail(dir.path(), "man trian", &["trian", "train, train-classifier, sample"]);
     assert!(succeed(dir.path(), "man data fetch").contains("ddgan\\-data\\-fetch"));
     succeed(dir.path(), "man --outdir pages");
     assert!(fs::read_to_string(dir.path().join("pages/ddgan-train.1")).unwrap().contains("ddgan\\-train"));
