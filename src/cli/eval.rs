@@ -9,6 +9,7 @@ use anyhow::{Context, bail, ensure};
 use clap::Args;
 
 use super::device::DeviceOption;
+use crate::data::toys::Kind;
 use crate::data::{self, DataSpec, Dataset, Fit, ImageShape, Split};
 use crate::eval::{self, Evaluation, Options, Reference, SavedClassifier, Statistics, Subject, run_of};
 use crate::sample::{Source, Which};
@@ -17,10 +18,10 @@ use crate::tensor::{DType, Device};
 /// Measure pictures: how near they are to a data set, and how much of it they cover.
 ///
 /// Features and classes are those of a classifier that `ddgan train-classifier` has trained. Pictures are rounded to
-/// bytes first, as in a file.
+/// bytes first, as in a file. Of points in the plane it counts the modes.
 #[derive(Args)]
 pub struct EvalArgs {
-    /// A run's folder, a checkpoint file, or pictures: a folder, a .zip or an .npz file
+    /// A run's folder, a checkpoint file, or pictures: a folder, a .zip or an .npz file, which may also hold points
     #[arg(value_name = "SUBJECT")]
     subject: PathBuf,
     /// The checkpoint after N steps [default: the newest]
@@ -52,7 +53,7 @@ pub struct EvalArgs {
     /// The classifier [default: classifier-NAME.safetensors of the data set, in this folder]
     #[arg(long, value_name = "FILE")]
     classifier: Option<PathBuf>,
-    /// How many pictures [default: 10000, of stackmnist 26000]
+    /// How many pictures or points [default: 10000, of stackmnist 26000]
     #[arg(long, value_name = "N", value_parser = at_least_2())]
     count: Option<u64>,
     /// Decides the noise that pictures are drawn from
@@ -72,32 +73,11 @@ fn at_least_2() -> clap::builder::RangedU64ValueParser {
 pub fn run(args: &EvalArgs) -> anyhow::Result<ExitCode> {
     let device = args.device.open()?;
     let subject = args.subject(&device)?;
-    ensure!(subject.shape() != ImageShape::POINT, "this generator draws points, and classifiers judge pictures");
-    let name = args.data_name(&subject)?;
-    let classifier = args.classifier(&name, &device)?;
-    let data = match &args.stats {
-        Some(_) => None,
-        None => Some(data::open(&args.spec(&name, subject.shape()))?),
+    let mut found = match subject.shape() {
+        ImageShape::POINT => args.judge_points(&subject)?,
+        _ => args.judge_pictures(&subject, &device)?,
     };
-    let reference = match (&data, &args.stats) {
-        (Some(data), _) => Reference::Data(&**data as &dyn Dataset),
-        (None, stats) => {
-            let path = stats.as_deref().expect("one of the two");
-            Reference::Statistics(Statistics::read(path)?, path.display().to_string())
-        }
-    };
-    let default_count = if name == "stackmnist" { 26_000 } else { 10_000 };
-    let options = Options {
-        count: args.count.map_or(default_count, |count| count as usize),
-        data_count: args.data_count.map_or(usize::MAX, |count| count as usize),
-        seed: args.seed,
-    };
-    let (mut found, statistics) = eval::evaluate(&subject, &reference, &classifier, &options, &mut say)?;
     found.subject = args.subject.display().to_string();
-    if let Some(path) = &args.save_stats {
-        statistics.write(path)?;
-        eprintln!("{}: statistics of {}", path.display(), found.data);
-    }
     if let Subject::Generator { source, .. } = &subject
         && let Some(run) = run_of(&source.path)
     {
@@ -126,6 +106,61 @@ fn append(path: &Path, found: &Evaluation) -> anyhow::Result<()> {
 }
 
 impl EvalArgs {
+    /// Counts modes, which takes nothing but the points.
+    fn judge_points(&self, subject: &Subject) -> anyhow::Result<Evaluation> {
+        let given = [
+            ("--classifier", self.classifier.is_some()),
+            ("--stats", self.stats.is_some()),
+            ("--save-stats", self.save_stats.is_some()),
+            ("--data-count", self.data_count.is_some()),
+        ];
+        if let Some((flag, _)) = given.iter().find(|(_, given)| *given) {
+            bail!("{flag} is for pictures, and {} holds points; leave it out", self.subject.display());
+        }
+        let name = self.data_name(subject)?;
+        let kind = Kind::by_name(&name).with_context(|| {
+            let names = Kind::ALL.map(Kind::name).join(", ");
+            format!("`{name}` is no data set of points; there are: {names}")
+        })?;
+        Ok(eval::evaluate_points(subject, kind, self.split(), self.count(10_000), self.seed, &mut say)?)
+    }
+
+    /// Compares features and classes with those of a data set.
+    fn judge_pictures(&self, subject: &Subject, device: &Device) -> anyhow::Result<Evaluation> {
+        let name = self.data_name(subject)?;
+        let classifier = self.classifier(&name, device)?;
+        let data = match &self.stats {
+            Some(_) => None,
+            None => Some(data::open(&self.spec(&name, subject.shape()))?),
+        };
+        let reference = match (&data, &self.stats) {
+            (Some(data), _) => Reference::Data(&**data as &dyn Dataset),
+            (None, stats) => {
+                let path = stats.as_deref().expect("one of the two");
+                Reference::Statistics(Statistics::read(path)?, path.display().to_string())
+            }
+        };
+        let options = Options {
+            count: self.count(if name == "stackmnist" { 26_000 } else { 10_000 }),
+            data_count: self.data_count.map_or(usize::MAX, |count| count as usize),
+            seed: self.seed,
+        };
+        let (found, statistics) = eval::evaluate(subject, &reference, &classifier, &options, &mut say)?;
+        if let Some(path) = &self.save_stats {
+            statistics.write(path)?;
+            eprintln!("{}: statistics of {}", path.display(), found.data);
+        }
+        Ok(found)
+    }
+
+    fn count(&self, default: usize) -> usize {
+        self.count.map_or(default, |count| count as usize)
+    }
+
+    fn split(&self) -> Split {
+        if self.test { Split::Test } else { Split::Train }
+    }
+
     fn subject(&self, device: &Device) -> anyhow::Result<Subject> {
         let path = &self.subject;
         ensure!(path.exists(), "{}: there is no such folder or file", path.display());
@@ -156,7 +191,7 @@ impl EvalArgs {
         DataSpec {
             name: name.to_string(),
             data_dir: self.data_dir.clone(),
-            split: if self.test { Split::Test } else { Split::Train },
+            split: self.split(),
             fit: Fit { size: Some(shape.height), channels: Some(shape.channels), ..Default::default() },
             seed: 0,
         }

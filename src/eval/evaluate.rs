@@ -54,8 +54,8 @@ pub fn evaluate(
     progress: &mut dyn FnMut(&str, usize, usize),
 ) -> Result<(Evaluation, Statistics)> {
     let shape = subject.shape();
-    let mut found = Evaluation { seed: options.seed, extractor: classifier.to_string(), ..Default::default() };
-    found.dim = classifier.features(shape);
+    let (extractor, dim) = (Some(classifier.to_string()), Some(classifier.features(shape)));
+    let mut found = Evaluation { seed: options.seed, extractor, dim, ..Default::default() };
     check(subject, reference, classifier, &mut found.warnings)?;
     let available = subject.available().unwrap_or(usize::MAX);
     let count = options.count.min(available);
@@ -88,7 +88,7 @@ pub fn evaluate(
     }
     if let Subject::Generator { source, device, .. } = subject {
         (found.step, found.averaged) = (Some(source.step), Some(source.averaged));
-        found.sampling = sampling(&timing, source.process.num_timesteps(), count, device.name());
+        found.sampling = sampling(&timing, BATCH, source.process.num_timesteps(), count, device.name());
     }
     Ok((found, statistics))
 }
@@ -192,8 +192,9 @@ fn compare(found: &mut Evaluation, judged: &Collected, statistics: &Gaussian, of
              of as many alone"
         ));
     }
-    if fewest <= found.dim {
-        found.warnings.push(format!("the covariance of {fewest} pictures in {} features is singular", found.dim));
+    let dim = statistics.dim();
+    if fewest <= dim {
+        found.warnings.push(format!("the covariance of {fewest} pictures in {dim} features is singular"));
     }
     let Some(of_data) = of_data else { return };
     if let Some(kid) = told(&mut found.warnings, kernel_distance(&of_data.kept, &judged.kept, found.seed)) {
@@ -224,17 +225,18 @@ fn labels(predictions: &Predictions, channels: usize) -> Result<Labels> {
         modes_total: modes,
         kl: kl_to_uniform(&histogram)?,
         classes: (channels == 1).then_some(histogram),
-        confident: predictions.confident(CONFIDENT),
+        confident: Some(predictions.confident(CONFIDENT)),
+        high_quality: None,
     })
 }
 
-/// `None` if no batch was warm.
-fn sampling(timing: &Timing, nfe: usize, count: usize, device: String) -> Option<Sampling> {
+/// Of batches of `batch`; `None` if none was warm.
+pub(super) fn sampling(timing: &Timing, batch: usize, nfe: usize, count: usize, device: String) -> Option<Sampling> {
     Some(Sampling {
         nfe,
-        batch: BATCH,
+        batch,
         seconds_per_batch: timing.median()?,
-        batches: (count / BATCH).saturating_sub(1),
+        batches: (count / batch).saturating_sub(1),
         images_per_s: timing.images_per_s(),
         device,
         threads: rayon::current_num_threads(),

@@ -4,6 +4,7 @@ mod classifier;
 mod collect;
 mod evaluate;
 mod npz;
+mod points;
 mod report;
 mod statistics;
 mod subject;
@@ -11,6 +12,7 @@ mod training;
 
 pub use classifier::{About, SavedClassifier, Verdicts};
 pub use evaluate::{Options, Reference, evaluate};
+pub use points::evaluate_points;
 pub use report::{Evaluation, Labels, Sampling};
 pub use statistics::Statistics;
 pub use subject::{Subject, run_of};

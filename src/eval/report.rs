@@ -18,16 +18,18 @@ pub struct Evaluation {
     pub averaged: Option<bool>,
     /// What the generator draws from, and the subsets of KID.
     pub seed: u64,
-    /// Pictures that were judged.
+    /// Pictures or points that were judged.
     pub count: usize,
     /// The data set, or the file of its statistics, and how many pictures of it were judged.
     pub data: String,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub data_count: Option<usize>,
-    /// Whose features and classes these are.
-    pub extractor: String,
+    /// Whose features and classes these are; points have none.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub extractor: Option<String>,
     /// Numbers in a picture's features.
-    pub dim: usize,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub dim: Option<usize>,
     /// The Frechet distance of the features. Of our classifier's features it is no FID in the sense of the literature.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub fid: Option<f64>,
@@ -62,10 +64,10 @@ pub struct Evaluation {
     pub warnings: Vec<String>,
 }
 
-/// What the classes of pictures tell.
+/// What the classes of pictures tell, or the places of points.
 #[derive(Clone, Debug, Default, PartialEq, Serialize)]
 pub struct Labels {
-    /// Modes that were found, of how many: a mode is a class of every channel.
+    /// Modes that were found, of how many: a mode is a class of every channel, or a component of a mixture.
     pub modes: usize,
     pub modes_total: usize,
     /// KL(modes | uniform), in nats.
@@ -74,7 +76,11 @@ pub struct Labels {
     #[serde(skip_serializing_if = "Option::is_none")]
     pub classes: Option<Vec<u64>>,
     /// The share of pictures whose class is more probable than 0.95; of colour, of channels.
-    pub confident: f64,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub confident: Option<f64>,
+    /// The share of points within three standard deviations of a mode.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub high_quality: Option<f64>,
 }
 
 /// How long it took to draw.
@@ -110,10 +116,13 @@ impl fmt::Display for Evaluation {
             Some(false) => ", raw parameters",
             None => "",
         };
-        writeln!(f, "{}{step}{parameters}: {} pictures, seed {}", self.subject, self.count, self.seed)?;
-        let count = self.data_count.map_or(String::new(), |count| format!(" ({count} pictures)"));
+        let what = if self.extractor.is_some() { "pictures" } else { "points" };
+        writeln!(f, "{}{step}{parameters}: {} {what}, seed {}", self.subject, self.count, self.seed)?;
+        let count = self.data_count.map_or(String::new(), |count| format!(" ({count} {what})"));
         writeln!(f, "against {}{count}", self.data)?;
-        writeln!(f, "by {}, {} features", self.extractor, self.dim)?;
+        if let (Some(extractor), Some(dim)) = (&self.extractor, self.dim) {
+            writeln!(f, "by {extractor}, {dim} features")?;
+        }
         let mut row = |name: &str, value: Option<f64>, note: String| match value {
             Some(value) => writeln!(f, "  {name:<20} {value:>10.4}{note}"),
             None => Ok(()),
@@ -126,11 +135,14 @@ impl fmt::Display for Evaluation {
         row("density (k = 5)", self.density, String::new())?;
         row("coverage (k = 5)", self.coverage, String::new())?;
         row("Inception Score", self.inception_score, deviation(self.inception_score_std))?;
-        let data = |of: &dyn Fn(&Labels) -> String| self.of_data.as_ref().map_or(String::new(), of);
-        row("confident", Some(self.labels.confident), data(&|l| format!("   data {:.4}", l.confident)))?;
-        row("KL of modes", Some(self.labels.kl), data(&|l| format!("   data {:.4}", l.kl)))?;
+        let data = |of: fn(&Labels) -> Option<f64>| {
+            self.of_data.as_ref().and_then(of).map_or(String::new(), |value| format!("   data {value:.4}"))
+        };
+        row("confident", self.labels.confident, data(|labels| labels.confident))?;
+        row("high quality", self.labels.high_quality, data(|labels| labels.high_quality))?;
+        row("KL of modes", Some(self.labels.kl), data(|labels| Some(labels.kl)))?;
         let Labels { modes, modes_total, .. } = self.labels;
-        let of_data = data(&|l| format!("   data {}", l.modes));
+        let of_data = self.of_data.as_ref().map_or(String::new(), |labels| format!("   data {}", labels.modes));
         writeln!(f, "  {:<20} {:>10}{of_data}", "modes", format!("{modes}/{modes_total}"))?;
         for (name, labels) in [("classes", Some(&self.labels)), ("classes of data", self.of_data.as_ref())] {
             if let Some(classes) = labels.and_then(|labels| labels.classes.as_ref()) {

@@ -1,4 +1,4 @@
-//! What is evaluated: pictures that a generator draws when they are asked for, or those that files hold.
+//! What is evaluated: pictures or points that a generator draws when they are asked for, or those that files hold.
 
 use std::ops::Range;
 use std::path::{Path, PathBuf};
@@ -11,10 +11,10 @@ use crate::data::picture::Fit;
 use crate::data::{Folder, ImageShape, byte_to_unit};
 use crate::error::{Error, IoContext, Result};
 use crate::sample::grid::unit_to_byte;
-use crate::sample::{self, Source};
+use crate::sample::{self, Points, Source};
 use crate::tensor::{DType, Device};
 
-/// Pictures of one shape by number.
+/// Pictures of one shape by number; a point is a picture of 1x1.
 pub enum Subject {
     /// Those of a seed, as many as are asked for.
     Generator {
@@ -25,6 +25,7 @@ pub enum Subject {
     /// The files of a folder or of a zip file, none resized.
     Folder(Folder),
     Array(Array),
+    Points(Points),
 }
 
 impl Subject {
@@ -34,7 +35,7 @@ impl Subject {
     pub fn open_pictures(path: &Path) -> Result<Option<Subject>> {
         let extension = path.extension().and_then(|e| e.to_str()).unwrap_or_default().to_ascii_lowercase();
         match extension.as_str() {
-            "npz" => Ok(Some(Subject::Array(Array::read(path)?))),
+            "npz" => read_array(path).map(Some),
             "zip" => Ok(Some(Subject::Folder(Folder::open(path, Fit::default())?))),
             _ if path.is_dir() && !is_run(path)? => Ok(Some(Subject::Folder(Folder::open(path, Fit::default())?))),
             _ => Ok(None),
@@ -50,6 +51,7 @@ impl Subject {
             }
             Subject::Folder(folder) => crate::data::Dataset::shape(folder),
             Subject::Array(array) => array.shape,
+            Subject::Points(_) => ImageShape::POINT,
         }
     }
 
@@ -59,6 +61,7 @@ impl Subject {
             Subject::Generator { .. } => None,
             Subject::Folder(folder) => Some(crate::data::Dataset::len(folder)),
             Subject::Array(array) => Some(array.pixels.len() / array.shape.len()),
+            Subject::Points(points) => Some(points.as_slice().len()),
         }
     }
 
@@ -85,6 +88,7 @@ impl Subject {
                 let len = array.shape.len();
                 Ok(array.pixels[numbers.start * len..numbers.end * len].iter().map(|&b| byte_to_unit(b)).collect())
             }
+            Subject::Points(points) => Ok(points.as_slice()[numbers].as_flattened().to_vec()),
         }
     }
 }
@@ -98,43 +102,46 @@ fn is_run(folder: &Path) -> Result<bool> {
     Ok(names.any(|entry| entry.path().extension().is_some_and(|extension| extension == "pth")))
 }
 
-/// Pictures in an NPZ file: the array `samples` that `ddgan sample` writes, or the only one there is.
+/// Pictures of an NPZ file.
 pub struct Array {
     shape: ImageShape,
     pixels: Vec<u8>,
 }
 
-impl Array {
-    fn read(path: &Path) -> Result<Array> {
-        let mut archive = Npz::open(path)?;
-        let names = archive.names();
-        let name = match &names[..] {
-            [only] => only,
-            _ => names.iter().find(|name| *name == "samples").ok_or_else(|| {
-                let what = format!("has the arrays {}; pictures are one array, or `samples`", names.join(", "));
-                Error::format(path, what)
-            })?,
-        };
-        let array = archive.array(name)?.expect("listed");
-        let expected = || {
-            let what = format!(
-                "array `{name}` is {:?} {}; pictures are uint8 [N, H, W, C]",
-                array.shape(),
-                array.dtype().descr()
-            );
+/// The pictures or points of an NPZ file: the array `samples` that `ddgan sample` writes, or the only one there is.
+fn read_array(path: &Path) -> Result<Subject> {
+    let mut archive = Npz::open(path)?;
+    let names = archive.names();
+    let name = match &names[..] {
+        [only] => only,
+        _ => names.iter().find(|name| *name == "samples").ok_or_else(|| {
+            let what = format!("has the arrays {}; pictures are one array, or `samples`", names.join(", "));
             Error::format(path, what)
-        };
-        let &[count, height, width, channels] = array.shape() else { return Err(expected()) };
-        let bytes = array.dtype().descr() == "'|u1'" && array.order() == npyz::Order::C;
-        if !bytes || ![1, 3].contains(&channels) || height * width == 0 {
-            return Err(expected());
+        })?,
+    };
+    let array = archive.array(name)?.expect("listed");
+    let (sizes, descr, in_order) = (array.shape().to_vec(), array.dtype().descr(), array.order() == npyz::Order::C);
+    let none = || Error::format(path, "holds no pictures");
+    match (&sizes[..], descr.as_str()) {
+        (&[count, height, width, channels @ (1 | 3)], "'|u1'") if in_order && height * width > 0 => {
+            let shape = ImageShape { height: height as usize, width: width as usize, channels: channels as usize };
+            let pixels: Vec<u8> = array.into_vec().at(path, "read")?;
+            let whole = count > 0 && pixels.len() as u64 == count * shape.len() as u64;
+            whole.then_some(Subject::Array(Array { shape, pixels })).ok_or_else(none)
         }
-        let shape = ImageShape { height: height as usize, width: width as usize, channels: channels as usize };
-        let pixels: Vec<u8> = array.into_vec().at(path, "read")?;
-        if count == 0 || pixels.len() as u64 != count * shape.len() as u64 {
-            return Err(Error::format(path, "holds no pictures"));
+        (&[count, 2], "'<f4'") if in_order => {
+            let values: Vec<f32> = array.into_vec().at(path, "read")?;
+            let mut points = Points::default();
+            if count == 0 || values.len() as u64 != 2 * count {
+                return Err(none());
+            }
+            points.push(&values);
+            Ok(Subject::Points(points))
         }
-        Ok(Array { shape, pixels })
+        _ => {
+            let what = "pictures are uint8 [N, H, W, C], points float32 [N, 2]";
+            Err(Error::format(path, format!("array `{name}` is {sizes:?} {descr}; {what}")))
+        }
     }
 }
 
