@@ -6,6 +6,7 @@ pub mod cuda;
 mod dtype;
 pub mod params;
 pub mod philox;
+mod recorded;
 pub mod trace;
 
 use std::borrow::Cow;
@@ -13,6 +14,7 @@ use std::borrow::Cow;
 use std::sync::Arc;
 
 pub use dtype::{DType, Precision};
+pub use recorded::Recorded;
 
 use crate::{Error, Result};
 
@@ -67,6 +69,15 @@ impl Device {
             Device::Cpu => "CPU".to_owned(),
             #[cfg(feature = "cuda")]
             Device::Cuda(gpu) => gpu.name().to_owned(),
+        }
+    }
+
+    /// Bytes of a GPU's memory that this handle has, in use or waiting to be used again.
+    pub fn allocated(&self) -> usize {
+        match self {
+            Device::Cpu => 0,
+            #[cfg(feature = "cuda")]
+            Device::Cuda(gpu) => gpu.allocated(),
         }
     }
 
@@ -172,6 +183,16 @@ impl Storage {
             #[cfg(feature = "cuda")]
             Storage::Cuda(s) => s.duplicate().map(Storage::Cuda),
         }
+    }
+
+    /// Replaces the numbers by as many others.
+    pub fn overwrite(&mut self, values: cpu::Storage) -> Result<()> {
+        match self {
+            Storage::Cpu(s) => *s = values.cast(s.dtype())?,
+            #[cfg(feature = "cuda")]
+            Storage::Cuda(s) => s.overwrite(&values)?,
+        }
+        Ok(())
     }
 
     /// The numbers in the computer's memory; those of a GPU as f32, after all its work is done.

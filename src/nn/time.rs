@@ -1,8 +1,10 @@
 //! Where in the diffusion each sample of a batch is, and its embedding.
 
+use std::sync::{Mutex, PoisonError};
+
 use super::{Init, Param, Scope};
 use crate::autograd::Var;
-use crate::tensor::{DType, Device};
+use crate::tensor::{DType, Device, Tensor};
 use crate::{Error, Result, ops};
 
 /// The time of each sample of a batch.
@@ -43,12 +45,14 @@ impl Timesteps {
 /// Sines and cosines of the noise level's logarithm at random frequencies, which are fixed but saved.
 pub struct FourierEmbedding {
     frequencies: Param,
+    /// Their last value, and its numbers in the computer's memory, so that no step waits for a GPU to tell them.
+    on_host: Mutex<Option<[Tensor; 2]>>,
 }
 
 impl FourierEmbedding {
     /// `size` frequencies of standard deviation `scale`; the embedding has 2 * `size` numbers.
     pub fn new(scope: &mut Scope, size: usize, scale: f64) -> Self {
-        FourierEmbedding { frequencies: scope.fixed("W", &[size], Init::Normal(scale)) }
+        FourierEmbedding { frequencies: scope.fixed("W", &[size], Init::Normal(scale)), on_host: Mutex::default() }
     }
 
     /// [N, 2 size]. Errors unless every time is a positive noise level.
@@ -61,6 +65,20 @@ impl FourierEmbedding {
             }
         };
         let logarithms: Vec<f64> = levels.iter().map(|l| l.ln()).collect();
-        Ok(Var::constant(ops::fourier_embedding(&logarithms, &self.frequencies.value())?))
+        let [value, on_host] = self.frequencies()?;
+        Ok(Var::constant(ops::fourier_embedding(&logarithms, &on_host, &value.device())?))
+    }
+
+    /// The frequencies where they live, and in the computer's memory.
+    fn frequencies(&self) -> Result<[Tensor; 2]> {
+        let value = self.frequencies.value();
+        let mut known = self.on_host.lock().unwrap_or_else(PoisonError::into_inner);
+        match &*known {
+            Some(known) if known[0].shares_memory(&value) => Ok(known.clone()),
+            _ => {
+                let on_host = value.to_device(&Device::Cpu)?;
+                Ok(known.insert([value, on_host]).clone())
+            }
+        }
     }
 }

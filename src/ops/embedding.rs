@@ -16,8 +16,8 @@ pub fn sinusoidal_embedding(t: &[f64], dim: usize, dtype: DType, device: &Device
 }
 
 /// The Gaussian Fourier embedding (Tancik et al., 2020): [N] -> [N, 2 F], sin(2 pi w x) then cos(2 pi w x) with the F
-/// fixed random frequencies w.
-pub fn fourier_embedding(x: &[f64], w: &Tensor) -> Result<Tensor> {
+/// fixed random frequencies w, which are in the computer's memory; of their type.
+pub fn fourier_embedding(x: &[f64], w: &Tensor, device: &Device) -> Result<Tensor> {
     let frequencies = w.to_f64();
     let mut values = Vec::with_capacity(x.len() * 2 * frequencies.len());
     for &x in x {
@@ -25,5 +25,5 @@ pub fn fourier_embedding(x: &[f64], w: &Tensor) -> Result<Tensor> {
         values.extend(frequencies.iter().map(|w| phase(w).sin()));
         values.extend(frequencies.iter().map(|w| phase(w).cos()));
     }
-    Tensor::from_values(&values, [x.len(), 2 * frequencies.len()], w.dtype(), &w.device())
+    Tensor::from_values(&values, [x.len(), 2 * frequencies.len()], w.dtype(), device)
 }

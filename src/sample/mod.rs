@@ -6,6 +6,7 @@ mod output;
 mod png;
 mod points;
 mod published;
+mod replay;
 mod sampler;
 mod samples;
 mod seeds;

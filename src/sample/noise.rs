@@ -1,8 +1,10 @@
 //! Where the random numbers of a picture come from. Each has sequences of its own, so that it does not depend on what
 //! else is drawn beside it.
 
+use rayon::prelude::*;
+
 use crate::error::Result;
-use crate::tensor::{DType, Device, Key, Tensor, normal, stream};
+use crate::tensor::{DType, Device, Key, normal, stream};
 
 /// Picture number `index` of a seed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -25,7 +27,7 @@ pub enum Draw {
 }
 
 /// What the numbers are for; the steps are those from x_{t+1} to x_t.
-#[derive(Clone, Copy)]
+#[derive(Clone, Copy, PartialEq, Eq)]
 pub(super) enum Part {
     /// x_T.
     Start,
@@ -35,13 +37,10 @@ pub(super) enum Part {
     Noise(usize),
 }
 
-/// The numbers of all draws for one part, [N, shape], standard normal.
-pub(super) fn numbers(draws: &[Draw], part: Part, shape: &[usize], dtype: DType, device: &Device) -> Result<Tensor> {
-    let mut values = Vec::with_capacity(draws.len() * shape.iter().product::<usize>());
-    for draw in draws {
-        values.extend(draw.numbers(part, shape, dtype)?);
-    }
-    Tensor::from_values(&values, [&[draws.len()], shape].concat(), dtype, device)
+/// The numbers of all draws for one part, each of that shape, standard normal.
+pub(super) fn numbers(draws: &[Draw], part: Part, shape: &[usize], dtype: DType) -> Result<Vec<f64>> {
+    let each: Vec<_> = draws.par_iter().map(|draw| draw.numbers(part, shape, dtype)).collect::<Result<_>>()?;
+    Ok(each.concat())
 }
 
 impl Draw {

@@ -1,12 +1,15 @@
 //! Ancestral sampling (Xiao, Kreis, Vahdat, ICLR 2022, section 3.3): T times the generator predicts x_0, and x_t is
 //! drawn from the posterior q(x_t | x_{t+1}, x_0).
 
+use std::cell::RefCell;
+use std::iter::once;
 use std::ops::Range;
 
 use super::noise::{Draw, Part, SampleId, numbers};
+use super::replay::Replay;
 use crate::autograd::{Var, no_grad};
 use crate::diffusion::Process;
-use crate::error::Result;
+use crate::error::{Error, Result};
 use crate::models::Generator;
 use crate::tensor::{DType, Device, Tensor};
 
@@ -36,36 +39,97 @@ pub fn denoise(
     })
 }
 
-/// Draws pictures with one generator.
+/// Draws pictures with one generator. On a GPU the second of two batches of one size is recorded, and that size is
+/// from then on drawn with one launch a batch.
 pub struct Sampler<'a> {
-    pub generator: &'a Generator,
-    pub process: &'a Process,
-    /// Of pictures and noise; the generator may compute in another.
-    pub dtype: DType,
-    pub device: Device,
+    pub(super) generator: &'a Generator,
+    process: &'a Process,
+    pub(super) dtype: DType,
+    pub(super) device: Device,
+    way: RefCell<Way>,
 }
 
-impl Sampler<'_> {
+/// How batches are drawn.
+enum Way {
+    /// Step by step; the last batch was of that size. It loaded what kernels it needs: the next one can be recorded.
+    Steps(usize),
+    Replay(Box<Replay>),
+    /// Step by step, since recording failed.
+    Failed(Error),
+}
+
+impl<'a> Sampler<'a> {
+    /// `dtype` is that of pictures and noise; the generator may compute in another.
+    pub fn new(generator: &'a Generator, process: &'a Process, dtype: DType, device: Device) -> Sampler<'a> {
+        Sampler { generator, process, dtype, device, way: RefCell::new(Way::Steps(0)) }
+    }
+
     /// The pictures of some draws, [N, H, W, C] in [-1, 1]. On a CPU each has the same bits in whatever batch it is
     /// drawn.
     pub fn draw(&self, draws: &[Draw]) -> Result<Tensor> {
+        let mut way = self.way.borrow_mut();
+        if matches!(*way, Way::Steps(last) if last == draws.len()) && self.device != Device::Cpu {
+            *way = Replay::record(self, draws.len()).map_or_else(Way::Failed, |replay| Way::Replay(Box::new(replay)));
+        }
+        match &mut *way {
+            Way::Replay(replay) if replay.fits(self, draws.len()) => return replay.draw(self, draws),
+            Way::Failed(_) => {}
+            // What is recorded keeps its memory, which another size may need.
+            other => *other = Way::Steps(draws.len()),
+        }
         self.trace(draws, |_, _| ())
     }
 
+    /// Whether the next batch of the last one's size takes one launch.
+    pub fn is_recorded(&self) -> bool {
+        matches!(*self.way.borrow(), Way::Replay(_))
+    }
+
+    /// Why a GPU's batches are drawn kernel by kernel for good, which costs time and nothing else.
+    pub fn recording_failed(&self) -> Option<String> {
+        match &*self.way.borrow() {
+            Way::Failed(error) => Some(error.to_string()),
+            _ => None,
+        }
+    }
+
     /// As [`Sampler::draw`], and shows every step: x_{t+1} and what came of it, from t = T - 1 down to 0.
-    pub fn trace(&self, draws: &[Draw], mut visit: impl FnMut(&Tensor, &Denoised)) -> Result<Tensor> {
-        let Sampler { generator, process, dtype, device } = self;
-        let config = generator.config();
-        let image = [config.image_size, config.image_size, config.num_channels];
-        let numbers = |part, shape: &[usize]| numbers(draws, part, shape, *dtype, device);
-        let mut x = numbers(Part::Start, &image)?;
-        for t in (0..process.num_timesteps()).rev() {
-            let (z, noise) = (numbers(Part::Z(t), &[config.nz])?, numbers(Part::Noise(t), &image)?);
-            let step = denoise(generator, process, &x, t, &z, &noise)?;
+    pub fn trace(&self, draws: &[Draw], visit: impl FnMut(&Tensor, &Denoised)) -> Result<Tensor> {
+        let input = |part| {
+            let shape = self.shape(draws.len(), part);
+            Tensor::from_values(&numbers(draws, part, &shape[1..], self.dtype)?, shape, self.dtype, &self.device)
+        };
+        self.walk(input, visit)
+    }
+
+    /// All steps of a batch, from its random numbers.
+    pub(super) fn walk(
+        &self,
+        input: impl Fn(Part) -> Result<Tensor>,
+        mut visit: impl FnMut(&Tensor, &Denoised),
+    ) -> Result<Tensor> {
+        let mut x = input(Part::Start)?;
+        for t in (0..self.process.num_timesteps()).rev() {
+            let (z, noise) = (input(Part::Z(t))?, input(Part::Noise(t))?);
+            let step = denoise(self.generator, self.process, &x, t, &z, &noise)?;
             visit(&x, &step);
             x = step.x_t;
         }
         Ok(x)
+    }
+
+    /// Everything that is random in a batch.
+    pub(super) fn parts(&self) -> impl Iterator<Item = Part> {
+        once(Part::Start).chain((0..self.process.num_timesteps()).flat_map(|t| [Part::Z(t), Part::Noise(t)]))
+    }
+
+    /// The shape of a part's numbers in a batch.
+    pub(super) fn shape(&self, batch: usize, part: Part) -> Vec<usize> {
+        let config = self.generator.config();
+        match part {
+            Part::Z(_) => vec![batch, config.nz],
+            Part::Start | Part::Noise(_) => vec![batch, config.image_size, config.image_size, config.num_channels],
+        }
     }
 }
 
@@ -79,5 +143,5 @@ pub fn draw(
     device: &Device,
 ) -> Result<Tensor> {
     let draws: Vec<Draw> = samples.map(|index| Draw::Plain(SampleId { seed, index })).collect();
-    Sampler { generator, process, dtype, device: device.clone() }.draw(&draws)
+    Sampler::new(generator, process, dtype, device.clone()).draw(&draws)
 }

@@ -3,7 +3,7 @@
 mod random;
 
 pub use crate::backend::philox::Key;
-pub use crate::backend::{DType, Device, DeviceName, Precision};
+pub use crate::backend::{DType, Device, DeviceName, Precision, Recorded};
 pub use random::{Noise, normal, stream, uniform};
 
 use std::borrow::Cow;
@@ -85,6 +85,18 @@ impl Tensor {
             self.storage = Arc::new(self.storage.duplicate()?);
         }
         Ok(Arc::get_mut(&mut self.storage).expect("just made unique"))
+    }
+
+    /// Replaces the numbers by others in the same memory, which no other tensor may share.
+    pub fn overwrite(&mut self, values: &[f64]) -> Result<()> {
+        assert_eq!(values.len(), self.len());
+        let storage = Arc::get_mut(&mut self.storage).expect("no other tensor shares what is overwritten");
+        storage.overwrite(cpu::Storage::F64(cpu::Buffer::from_slice(values)))
+    }
+
+    /// Whether both are clones of one tensor, or reshaped from one.
+    pub fn shares_memory(&self, other: &Tensor) -> bool {
+        Arc::ptr_eq(&self.storage, &other.storage)
     }
 
     /// The same numbers under another shape of the same size.

@@ -1,11 +1,13 @@
 //! Whole networks on a GPU, or on the stand-in: golden fixtures, training, resuming, sampling.
 
 use ddgan::autograd::Var;
-use ddgan::models::{Discriminator, Generator};
+use ddgan::diffusion::Process;
+use ddgan::models::ncsnpp::EmbeddingType;
+use ddgan::models::{Discriminator, Generator, GeneratorConfig};
 use ddgan::nn::Timesteps;
 use ddgan::profile::{Ceilings, Part, ProfileOptions, profile};
-use ddgan::sample;
-use ddgan::tensor::{DType, Device, Key, Precision, normal};
+use ddgan::sample::{self, Draw, SampleId, Sampler};
+use ddgan::tensor::{DType, Device, Key, Precision, Tensor, normal};
 use ddgan::testing::closeness::relative_error;
 use ddgan::testing::parity::VERSIONS;
 use ddgan::testing::verify::{Tolerances, verify};
@@ -170,4 +172,68 @@ fn a_seed_gives_the_pictures_of_the_cpu() {
     assert!(want.iter().all(|x| *x != 0.0));
     let error = relative_error(&got, &want, 0.0);
     assert!(error < 1e-3, "{error:e}");
+}
+
+/// Batches that one launch draws, with embeddings of t that follow from t alone and with those that read a parameter:
+/// of other seeds, in between of another size, and of parameters that change.
+#[test]
+fn a_recorded_batch_has_the_bits_of_its_steps() {
+    let Some(device) = gpu(VERSIONS) else { return };
+    for embedding_type in [EmbeddingType::Positional, EmbeddingType::Fourier] {
+        let (generator, process) = small_generator(embedding_type, &device);
+        let sampler = Sampler::new(&generator, &process, DType::F32, device.clone());
+        let draw = |seed, batch, recorded| {
+            let draws = draws(seed, batch);
+            let pictures = sampler.draw(&draws).unwrap();
+            assert_eq!(sampler.is_recorded(), recorded, "seed {seed}: {:?}", sampler.recording_failed());
+            assert!(pictures.to_f32() == sampler.trace(&draws, |_, _| ()).unwrap().to_f32(), "seed {seed}");
+            pictures
+        };
+        draw(1, 3, false);
+        let second = draw(2, 3, true);
+        let bits = second.to_f32();
+        assert!(draw(3, 3, true).to_f32() != bits);
+        assert!(second.to_f32() == bits, "a later launch wrote to pictures that were handed out");
+        draw(4, 2, false);
+        draw(5, 2, true);
+        let before = draw(6, 2, true).to_f32();
+        set_parameters(&generator, 0.12, &device);
+        assert!(draw(6, 2, false).to_f32() != before);
+        draw(7, 2, true);
+    }
+}
+
+#[test]
+fn recorded_batches_take_no_more_memory_the_longer_it_goes() {
+    let Some(device) = gpu(VERSIONS) else { return };
+    let (generator, process) = small_generator(EmbeddingType::Positional, &device);
+    let sampler = Sampler::new(&generator, &process, DType::F32, device.clone());
+    let round = || {
+        for (batch, seed) in [3, 2].into_iter().flat_map(|batch| (0..4).map(move |seed| (batch, seed))) {
+            sampler.draw(&draws(seed, batch)).unwrap();
+        }
+        assert!(sampler.is_recorded());
+        device.allocated()
+    };
+    assert_eq!(round(), round());
+}
+
+fn draws(seed: u64, batch: u64) -> Vec<Draw> {
+    (0..batch).map(|index| Draw::Plain(SampleId { seed, index })).collect()
+}
+
+fn small_generator(embedding_type: EmbeddingType, device: &Device) -> (Generator, Process) {
+    let tiny = tiny();
+    let config = GeneratorConfig { embedding_type, image_size: 8, attn_resolutions: vec![4], ..tiny.generator };
+    let generator = Generator::new(&config, 0, DType::F32, device).unwrap();
+    set_parameters(&generator, 0.1, device);
+    (generator, Process::new(&tiny.schedule).unwrap())
+}
+
+/// Layers that begin next to zero would hide what goes on inside.
+fn set_parameters(generator: &Generator, scale: f32, device: &Device) {
+    for (i, param) in generator.params().iter().enumerate() {
+        let values: Vec<f32> = (0..param.value().len()).map(|j| ((i + 7 * j) as f32).sin() * scale).collect();
+        param.set(Tensor::from_f32(&values, param.shape()).to_device(device).unwrap()).unwrap();
+    }
 }

@@ -40,7 +40,7 @@ fn network() -> (Generator, Process) {
 }
 
 fn sampler<'a>((generator, process): &'a (Generator, Process)) -> Sampler<'a> {
-    Sampler { generator, process, dtype: DType::F32, device: Device::Cpu }
+    Sampler::new(generator, process, DType::F32, Device::Cpu)
 }
 
 fn id(index: u64) -> SampleId {
@@ -63,7 +63,7 @@ fn a_picture_has_the_same_bits_in_every_batch() {
         let apart: Vec<_> = draws.chunks(batch).flat_map(|draws| drawn(&sampler, draws)).collect();
         assert!(apart == together, "in batches of {batch}");
     }
-    let by_range = ddgan::sample::draw(sampler.generator, sampler.process, 11, 2..4, DType::F32, &Device::Cpu).unwrap();
+    let by_range = ddgan::sample::draw(&network.0, &network.1, 11, 2..4, DType::F32, &Device::Cpu).unwrap();
     assert!(by_range.to_f32() == together[2..4].concat());
 }
 

@@ -142,6 +142,11 @@ impl Gpu {
         self.multiprocessors
     }
 
+    /// Bytes of its memory that this handle has, in use or waiting to be used again.
+    pub fn allocated(&self) -> usize {
+        self.memory.allocated()
+    }
+
     /// Waits until everything that was launched is done.
     pub fn synchronize(&self) -> Result<()> {
         self.bind()?;
@@ -232,13 +237,20 @@ impl Gpu {
         Ok(slot.get_or_init(|| Function { function, shared: AtomicU32::new(0) }))
     }
 
-    /// Copies into a block of the same size.
+    /// Copies into a block of the same size. Where a graph is recorded, what is copied becomes part of it.
     pub(super) fn upload(&self, to: &Block, bytes: &[u8]) -> Result<()> {
         assert_eq!(bytes.len(), to.bytes());
         if bytes.is_empty() {
             return Ok(());
         }
-        self.check_not_recording("a copy to the GPU")?;
+        if self.memory.is_recording() {
+            // When the graph is launched, the computer's memory holds something else, and `to` may by then have been
+            // used for another tensor: the graph copies from a block that is its alone.
+            let constant = Memory::take_constant(to.gpu(), bytes.len())?;
+            self.copy(to, &constant)?;
+            self.memory.keep(constant, bytes);
+            return Ok(());
+        }
         self.bind()?;
         // SAFETY: the sizes agree. The driver has read pageable memory when the call returns.
         unsafe { result::memcpy_htod_async(to.address(), bytes, self.stream) }
@@ -248,7 +260,9 @@ impl Gpu {
     /// Copies a block out, after all that was launched before.
     pub(super) fn download(&self, from: &Block, bytes: &mut [u8]) -> Result<()> {
         assert_eq!(bytes.len(), from.bytes());
-        self.check_not_recording("a copy from the GPU")?;
+        if self.memory.is_recording() {
+            return Err(Error::cuda(format!("{self}: a copy from the GPU cannot be recorded in a graph")));
+        }
         if !bytes.is_empty() {
             self.bind()?;
             // SAFETY: the sizes agree, and `bytes` is borrowed until the stream is done.
@@ -256,14 +270,6 @@ impl Gpu {
                 .map_err(|e| self.error("copying from the GPU", e))?;
         }
         self.synchronize()
-    }
-
-    /// The computer's memory is another one when a graph is launched.
-    fn check_not_recording(&self, what: &str) -> Result<()> {
-        if self.memory.is_recording() {
-            return Err(Error::cuda(format!("{self}: {what} cannot be recorded in a graph")));
-        }
-        Ok(())
     }
 
     pub(super) fn copy(&self, to: &Block, from: &Block) -> Result<()> {

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use cudarc::driver::{result, sys};
 
 use super::Gpu;
-use super::memory::Owned;
+use super::memory::{Block, Owned};
 use crate::Result;
 
 pub struct Graph {
@@ -14,6 +14,8 @@ pub struct Graph {
     graph: sys::CUgraph,
     executable: sys::CUgraphExec,
     memory: Owned,
+    /// What was uploaded while it was recorded, for it to copy from.
+    constants: Vec<Block>,
 }
 
 // SAFETY: the driver's handles may be used from any thread, and a launch does not change them.
@@ -23,11 +25,12 @@ unsafe impl Sync for Graph {}
 impl Graph {
     /// Records what `work` launches instead of running it. When the graph is launched, the same kernels run with the
     /// same arguments: they read and write the very memory of the tensors that `work` saw and made. So what shall vary
-    /// has to be in a tensor that is there before, and is overwritten between launches.
+    /// has to be in a tensor that is there before, and is overwritten between launches. What `work` uploads is a constant
+    /// of the graph, which keeps a copy on the GPU.
     ///
     /// Run `work` once before: kernels are loaded and plans made at their first use, which cannot be recorded.
     ///
-    /// Errors: those of `work`, which may neither wait for the GPU nor copy to or from the computer's memory.
+    /// Errors: those of `work`, which may neither wait for the GPU nor copy to the computer's memory.
     pub fn record<R>(gpu: &Arc<Gpu>, work: impl FnOnce() -> Result<R>) -> Result<(Graph, R)> {
         // Memory may be allocated meanwhile, by this program's own promise that it lives as long as the graph.
         use sys::CUstreamCaptureMode::CU_STREAM_CAPTURE_MODE_RELAXED as MODE;
@@ -37,14 +40,19 @@ impl Graph {
         unsafe { result::stream::begin_capture(gpu.stream(), MODE) }.map_err(error)?;
         gpu.memory().begin_recording();
         let outcome = work();
-        let memory = gpu.memory().end_recording();
+        let (memory, constants) = gpu.memory().end_recording();
+        let (constants, contents): (Vec<_>, Vec<_>) = constants.into_iter().unzip();
         // SAFETY: the capture that was begun above.
         let ended = unsafe { result::stream::end_capture(gpu.stream()) };
         let recorded = *ended.as_ref().unwrap_or(&ptr::null_mut());
         // From here on it cleans up after itself.
-        let mut graph = Graph { gpu: gpu.clone(), graph: recorded, executable: ptr::null_mut(), memory };
+        let executable = ptr::null_mut();
+        let mut graph = Graph { gpu: gpu.clone(), graph: recorded, executable, memory, constants };
         let value = outcome?;
         ended.map_err(error)?;
+        for (constant, content) in graph.constants.iter().zip(&contents) {
+            gpu.upload(constant, content)?;
+        }
         // SAFETY: the graph just recorded.
         graph.executable =
             unsafe { result::graph::instantiate(graph.graph, sys::CUgraphInstantiate_flags(0)) }.map_err(error)?;
@@ -79,7 +87,7 @@ impl Drop for Graph {
 
 #[cfg(test)]
 mod tests {
-    use super::super::{DType, Storage, affine, silu};
+    use super::super::{DType, Storage, affine, mul, silu};
     use super::*;
     use crate::backend::cpu;
 
@@ -125,18 +133,36 @@ mod tests {
         assert_eq!((values(&z), values(&y)), (vec![5.0; 3], vec![43.0, 3.0, 1.0]));
     }
 
+    /// Memory of one constant goes to the next tensor, which must not spoil it for the next launch.
+    #[test]
+    fn what_is_uploaded_while_it_is_recorded_is_a_constant() {
+        let Some(gpu) = gpu() else { return };
+        let mut x = upload(&gpu, &[1.0, 2.0]);
+        let work = |x: &Storage| {
+            let y = mul::forward(&gpu, x, &upload(&gpu, &[10.0, 100.0]))?;
+            mul::forward(&gpu, &y, &upload(&gpu, &[-1.0, 0.5]))
+        };
+        assert_eq!(values(&work(&x).unwrap()), [-10.0, 100.0]);
+        let (graph, y) = Graph::record(&gpu, || work(&x)).unwrap();
+        let allocated = gpu.allocated();
+        for x0 in [3.0, 4.0, 5.0] {
+            x.overwrite(&cpu::Storage::F32(cpu::Buffer::from_slice(&[x0, -2.0]))).unwrap();
+            graph.launch().unwrap();
+            assert_eq!(values(&y), [-10.0 * x0, -100.0]);
+        }
+        drop((graph, y));
+        // All of it is there to be used again.
+        let held: Vec<Storage> = (0..allocated / x.bytes() - 1).map(|_| upload(&gpu, &[0.0, 0.0])).collect();
+        assert_eq!((gpu.allocated(), held.len() > 2), (allocated, true));
+    }
+
     #[test]
     fn what_cannot_be_recorded_says_so() {
         let Some(gpu) = gpu() else { return };
         let x = upload(&gpu, &[1.0]);
         silu::forward(&gpu, &x).unwrap();
-        for work in [
-            |x: &Storage| x.download().map(|_| ()),
-            |x: &Storage| Storage::upload(x.gpu(), &cpu::Storage::F32(cpu::Buffer::zeros(1)), DType::F32).map(|_| ()),
-        ] {
-            let error = Graph::record(&gpu, || work(&x)).map(|_| ()).unwrap_err().to_string();
-            assert!(error.contains("recorded"), "{error}");
-        }
+        let error = Graph::record(&gpu, || x.download()).map(|_| ()).unwrap_err().to_string();
+        assert!(error.contains("recorded"), "{error}");
         // The GPU works on.
         assert_eq!(values(&affine::forward(&gpu, &x, 3.0, 0.0).unwrap()), [3.0]);
     }

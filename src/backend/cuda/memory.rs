@@ -5,7 +5,8 @@
 //! Exact sizes also mean that nothing lies behind a tensor's end, and the stand-in driver sees every step over it.
 //!
 //! A graph uses the memory that it was recorded with whenever it is launched. So what is taken while one is recorded
-//! belongs to it until it is dropped, and is recycled within it only.
+//! belongs to it until it is dropped, and is recycled within it only; its constants, which it holds as blocks, are not
+//! recycled at all.
 
 use std::collections::HashMap;
 use std::mem::take;
@@ -58,13 +59,16 @@ struct State {
     recording: Option<Recording>,
     /// What belongs to graphs, and whether a block still holds it.
     of_graphs: HashMap<sys::CUdeviceptr, Held>,
+    /// Bytes that the driver gave and has not got back.
+    allocated: usize,
 }
 
-/// What a graph that is being recorded has taken, and of that what is free again.
+/// What a graph that is being recorded has taken, of that what is free again, and constants with their content.
 #[derive(Default)]
 struct Recording {
     taken: Vec<sys::CUdeviceptr>,
     free: Free,
+    constants: Vec<(Block, Vec<u8>)>,
 }
 
 #[derive(Clone, Copy)]
@@ -125,6 +129,24 @@ impl Memory {
         Ok(block)
     }
 
+    /// A block for a constant of the graph that is recorded: nothing that it records writes there.
+    pub fn take_constant(gpu: &Arc<Gpu>, bytes: usize) -> Result<Block> {
+        let waiting = gpu.memory().0.lock().unwrap().free.get_mut(&bytes).and_then(Vec::pop);
+        let address = waiting.map_or_else(|| gpu.memory().allocate(gpu, bytes), Ok)?;
+        Ok(Block { gpu: gpu.clone(), address, bytes })
+    }
+
+    /// Gives a constant to the graph that is recorded.
+    pub fn keep(&self, constant: Block, content: &[u8]) {
+        let mut state = self.0.lock().unwrap();
+        state.recording.as_mut().expect("a graph is recorded").constants.push((constant, content.to_vec()));
+    }
+
+    /// Bytes that are in use or wait to be used again.
+    pub fn allocated(&self) -> usize {
+        self.0.lock().unwrap().allocated
+    }
+
     fn allocate(&self, gpu: &Gpu, bytes: usize) -> Result<sys::CUdeviceptr> {
         use sys::CUresult::CUDA_ERROR_OUT_OF_MEMORY as FULL;
         // SAFETY: the context is current, and the block is freed once, in `release`.
@@ -136,20 +158,25 @@ impl Memory {
             }
             other => other,
         };
-        allocated.map_err(|error| match result::mem_get_info() {
+        let address = allocated.map_err(|error| match result::mem_get_info() {
             Ok((free, total)) if error.0 == FULL => {
                 Error::OutOfMemory { device: gpu.to_string(), asked: bytes, free, total }
             }
             _ => gpu.error(&format!("allocating {bytes} bytes"), error),
-        })
+        })?;
+        self.0.lock().unwrap().allocated += bytes;
+        Ok(address)
     }
 
     /// Hands the free blocks back to the driver.
     pub fn release(&self, gpu: &Gpu) -> Result<()> {
         let free = take(&mut self.0.lock().unwrap().free);
-        for address in free.into_values().flatten() {
-            // SAFETY: a free block belongs to this list alone. The driver waits for the work that still uses it.
-            unsafe { result::free_sync(address) }.map_err(|e| gpu.error("freeing memory", e))?;
+        for (bytes, addresses) in free {
+            for address in addresses {
+                // SAFETY: a free block belongs to this list alone. The driver waits for the work that still uses it.
+                unsafe { result::free_sync(address) }.map_err(|e| gpu.error("freeing memory", e))?;
+                self.0.lock().unwrap().allocated -= bytes;
+            }
         }
         Ok(())
     }
@@ -164,9 +191,10 @@ impl Memory {
         assert!(state.recording.replace(Recording::default()).is_none(), "one graph is recorded at a time");
     }
 
-    /// What was taken since [`Memory::begin_recording`].
-    pub fn end_recording(&self) -> Owned {
-        Owned(self.0.lock().unwrap().recording.take().map_or_else(Vec::new, |recording| recording.taken))
+    /// What was taken since [`Memory::begin_recording`], and the constants with what they shall hold.
+    pub fn end_recording(&self) -> (Owned, Vec<(Block, Vec<u8>)>) {
+        let recording = self.0.lock().unwrap().recording.take().unwrap_or_default();
+        (Owned(recording.taken), recording.constants)
     }
 
     /// The graph is gone; what blocks still hold is freed when they are.
