@@ -56,6 +56,19 @@ struct Resample {
   long long pad_left;
 };
 
+struct Pool2d {
+  size_t n;
+  size_t h;
+  size_t w;
+  size_t c;
+  size_t p;
+  size_t q;
+  size_t size;
+  size_t stride;
+  size_t pad;
+  bool average;
+};
+
 struct Taps {
   size_t count;
   float at[32];

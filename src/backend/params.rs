@@ -2,6 +2,8 @@
 //!
 //! Dimension letters: N batch, C channels in, K channels out, H W input, P Q output, R S filter.
 
+use std::ops::Range;
+
 /// A 2-D convolution: x [N,H,W,C], w [K,R,S,C], y [N,P,Q,K].
 ///
 /// y[n,p,q,k] = sum over r,s,c of x[n, p stride + r - top, q stride + s - left, c] w[k,r,s,c], where x is 0 outside.
@@ -147,6 +149,33 @@ impl GroupNorm {
     /// Channels in a group.
     pub fn group_size(&self) -> usize {
         self.c / self.groups
+    }
+}
+
+/// Pooling of x [N, H, W, C] to [N, P, Q, C].
+#[repr(C)]
+#[derive(Clone, Copy, Debug)]
+pub struct Pool2d {
+    pub n: usize,
+    pub h: usize,
+    pub w: usize,
+    pub c: usize,
+    pub p: usize,
+    pub q: usize,
+    /// Height and width of a window.
+    pub size: usize,
+    pub stride: usize,
+    /// On every side; less than `size`.
+    pub pad: usize,
+    /// The mean of the pixels inside of the image, not the maximum.
+    pub average: bool,
+}
+
+impl Pool2d {
+    /// The part of window `out` of an axis that is in the image, of `len` pixels.
+    pub fn window(&self, out: usize, len: usize) -> Range<usize> {
+        let start = out * self.stride;
+        start.saturating_sub(self.pad)..(start + self.size - self.pad).min(len)
     }
 }
 

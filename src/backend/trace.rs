@@ -4,7 +4,7 @@
 use std::cell::{Cell, RefCell};
 use std::time::Instant;
 
-use super::params::{Adam, Attention, Conv2d, Gemm, GroupNorm, Resample};
+use super::params::{Adam, Attention, Conv2d, Gemm, GroupNorm, Pool2d, Resample};
 use super::philox::Key;
 use super::{DType, Device, Storage};
 use crate::Result;
@@ -258,6 +258,13 @@ impl Work for &GroupNorm {
 impl Work for &Resample {
     fn sizes(&self) -> String {
         let Resample { n, h, w, c, p, q, .. } = self;
+        format!("{n}x{h}x{w}x{c} > {p}x{q}")
+    }
+}
+
+impl Work for &Pool2d {
+    fn sizes(&self) -> String {
+        let Pool2d { n, h, w, c, p, q, .. } = self;
         format!("{n}x{h}x{w}x{c} > {p}x{q}")
     }
 }

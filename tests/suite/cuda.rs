@@ -61,7 +61,7 @@ macro_rules! parity {
 
 parity! {
     add affine attention concat conv2d dropout expand group_norm leaky_relu linear matmul mean_all minibatch_stddev mul
-    pixel_norm posterior_step power resample scale_add scale_samples sigmoid silu sin slice_channels softplus sum tanh
+    pixel_norm pool2d posterior_step power resample scale_add scale_samples sigmoid silu sin slice_channels softplus sum tanh
 }
 
 #[test]

@@ -9,7 +9,7 @@ use ddgan::{Error, Result, ops};
 fn every_operation_has_the_derivatives_it_claims() {
     let failures: Vec<String> = cases::all()
         .iter()
-        .filter(|case| !case.real)
+        .filter(|case| !case.real && case.order > 0)
         .filter_map(|case| {
             let f = |x: &[Var]| case.run(x);
             check_gradients(&f, &case.inputs(DType::F64), case.order, 1).err().map(|e| format!("{case}: {e}"))

@@ -20,6 +20,7 @@ pub mod matmul;
 pub mod mul;
 mod naive;
 mod parallel;
+pub mod pool2d;
 pub mod posterior_sample;
 pub mod power;
 pub mod random;

@@ -26,6 +26,7 @@ pub mod group_norm;
 pub mod leaky_relu;
 pub mod matmul;
 pub mod mul;
+pub mod pool2d;
 pub mod posterior_sample;
 pub mod power;
 pub mod random;

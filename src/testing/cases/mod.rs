@@ -8,6 +8,7 @@ mod elementwise;
 mod group_norm;
 mod linear;
 mod minibatch_stddev;
+mod pool2d;
 mod resample;
 mod sum;
 
@@ -26,7 +27,7 @@ pub struct Case {
     pub op: &'static str,
     pub name: String,
     pub shapes: Vec<Vec<usize>>,
-    /// The highest derivative that the operation has.
+    /// The highest derivative that the operation has; 0 if it has none.
     pub order: usize,
     /// A shape of the networks, for benches; too large for the plain loops in f64 to differentiate numerically.
     pub real: bool,
@@ -83,6 +84,7 @@ pub fn all() -> Vec<Case> {
         group_norm::cases(),
         linear::cases(),
         minibatch_stddev::cases(),
+        pool2d::cases(),
         resample::cases(),
         sum::cases(),
     ]
