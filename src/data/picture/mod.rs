@@ -1,6 +1,7 @@
 //! Pictures of any size and kind, made alike.
 
 mod decode;
+mod jpeg;
 mod resize;
 
 use super::{ImageShape, byte_to_unit};
