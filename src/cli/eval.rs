@@ -11,14 +11,17 @@ use clap::Args;
 use super::device::DeviceOption;
 use crate::data::toys::Kind;
 use crate::data::{self, DataSpec, Dataset, Fit, ImageShape, Split};
-use crate::eval::{self, Evaluation, Options, Reference, SavedClassifier, Statistics, Subject, run_of};
+use crate::eval::{self, Evaluation, Extractor, Options, Reference, SavedClassifier, SavedInception, Statistics};
+use crate::eval::{Subject, run_of};
 use crate::sample::{Source, Which};
 use crate::tensor::{DType, Device};
 
 /// Measure pictures: how near they are to a data set, and how much of it they cover.
 ///
-/// Features and classes are those of a classifier that `ddgan train-classifier` has trained. Pictures are rounded to
-/// bytes first, as in a file. Of points in the plane it counts the modes.
+/// Features are those of Inception-v3 from a file that you have (--inception), which FID is defined with, or, with
+/// classes, those of a classifier that `ddgan train-classifier` has trained. Pictures are rounded to bytes first, as in a
+/// file. Of points in the plane it counts the modes. An evaluation that was stopped goes on where it was when it is called
+/// again in the same folder.
 #[derive(Args)]
 pub struct EvalArgs {
     /// A run's folder, a checkpoint file, or pictures: a folder, a .zip or an .npz file, which may also hold points
@@ -53,6 +56,13 @@ pub struct EvalArgs {
     /// The classifier [default: classifier-NAME.safetensors of the data set, in this folder]
     #[arg(long, value_name = "FILE")]
     classifier: Option<PathBuf>,
+    /// Take the features of Inception-v3, with which FID is defined: pt_inception-2015-12-05-6726825d.pth, or the same
+    /// as .safetensors. Nothing is downloaded
+    #[arg(long, value_name = "FILE", conflicts_with = "classifier")]
+    inception: Option<PathBuf>,
+    /// Judge what JPEG leaves of the pictures (quality 75, as Pillow saves by default), as the published numbers do
+    #[arg(long)]
+    via_jpeg: bool,
     /// How many pictures or points [default: 10000, of stackmnist 26000]
     #[arg(long, value_name = "N", value_parser = at_least_2())]
     count: Option<u64>,
@@ -110,6 +120,8 @@ impl EvalArgs {
     fn judge_points(&self, subject: &Subject) -> anyhow::Result<Evaluation> {
         let given = [
             ("--classifier", self.classifier.is_some()),
+            ("--inception", self.inception.is_some()),
+            ("--via-jpeg", self.via_jpeg),
             ("--stats", self.stats.is_some()),
             ("--save-stats", self.save_stats.is_some()),
             ("--data-count", self.data_count.is_some()),
@@ -128,7 +140,7 @@ impl EvalArgs {
     /// Compares features and classes with those of a data set.
     fn judge_pictures(&self, subject: &Subject, device: &Device) -> anyhow::Result<Evaluation> {
         let name = self.data_name(subject)?;
-        let classifier = self.classifier(&name, device)?;
+        let extractor = self.extractor(&name, device)?;
         let data = match &self.stats {
             Some(_) => None,
             None => Some(data::open(&self.spec(&name, subject.shape()))?),
@@ -144,8 +156,10 @@ impl EvalArgs {
             count: self.count(if name == "stackmnist" { 26_000 } else { 10_000 }),
             data_count: self.data_count.map_or(usize::MAX, |count| count as usize),
             seed: self.seed,
+            via_jpeg: self.via_jpeg,
+            keep: Some(PathBuf::from(".")),
         };
-        let (found, statistics) = eval::evaluate(subject, &reference, &classifier, &options, &mut say)?;
+        let (found, statistics) = eval::evaluate(subject, &reference, &*extractor, &options, &mut say)?;
         if let Some(path) = &self.save_stats {
             statistics.write(path)?;
             eprintln!("{}: statistics of {}", path.display(), found.data);
@@ -195,6 +209,13 @@ impl EvalArgs {
             fit: Fit { size: Some(shape.height), channels: Some(shape.channels), ..Default::default() },
             seed: 0,
         }
+    }
+
+    fn extractor(&self, data: &str, device: &Device) -> anyhow::Result<Box<dyn Extractor>> {
+        Ok(match &self.inception {
+            Some(path) => Box::new(SavedInception::open(path, device)?),
+            None => Box::new(self.classifier(data, device)?),
+        })
     }
 
     fn classifier(&self, data: &str, device: &Device) -> anyhow::Result<SavedClassifier> {

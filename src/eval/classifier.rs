@@ -4,6 +4,7 @@ use std::path::Path;
 
 use serde::{Deserialize, Serialize};
 
+use super::extractor::{Extractor, Verdicts};
 use crate::autograd::no_grad;
 use crate::checkpoint::{self, safetensors};
 use crate::data::ImageShape;
@@ -29,14 +30,6 @@ pub struct SavedClassifier {
     pub about: About,
     /// Of its parameters: tells one training from another.
     checksum: u32,
-}
-
-/// What a classifier says of each channel of pictures, [N, C] times this many numbers.
-pub struct Verdicts {
-    /// [N, C, D]
-    pub features: Vec<f32>,
-    /// [N, C, classes], each row of sum 1.
-    pub probabilities: Vec<f32>,
 }
 
 /// The entry of the file's string map.
@@ -79,22 +72,41 @@ impl SavedClassifier {
         checkpoint::load(&mut reader, "", network.params())?;
         Ok(SavedClassifier::new(network, about))
     }
+}
 
-    /// By this name statistics of its features are known; no other classifier has it.
-    pub fn identity(&self) -> String {
+/// Judges pictures channel by channel: the middle 28x28 of each, which may not be smaller than that.
+impl Extractor for SavedClassifier {
+    fn describe(&self) -> String {
+        let About { dataset, accuracy, test_pictures, .. } = &self.about;
+        format!("our classifier of {dataset}, right for {:.2} % of {test_pictures} test pictures", 100.0 * accuracy)
+    }
+
+    fn identity(&self) -> String {
         format!("ddgan classifier of {}, parameters {:08x}", self.about.dataset, self.checksum)
     }
 
-    /// Numbers in the features of a picture of this shape.
-    pub fn features(&self, shape: ImageShape) -> usize {
+    fn device(&self) -> Device {
+        self.network.params()[0].value().device()
+    }
+
+    fn features(&self, shape: ImageShape) -> usize {
         shape.channels * Classifier::FEATURES
     }
 
-    /// Judges pictures [N, H, W, C] in [-1, 1] channel by channel: the middle 28x28 of each.
-    ///
-    /// Errors: pictures smaller than that.
-    pub fn judge(&self, images: &[f32], shape: ImageShape) -> Result<Verdicts> {
-        let device = self.network.params()[0].value().device();
+    fn classes(&self) -> usize {
+        self.about.classes
+    }
+
+    fn predictions(&self, shape: ImageShape) -> usize {
+        shape.channels
+    }
+
+    fn dataset(&self) -> Option<&str> {
+        Some(&self.about.dataset)
+    }
+
+    fn judge(&self, images: &[f32], shape: ImageShape) -> Result<Verdicts> {
+        let device = self.device();
         let (mut features, mut probabilities) = (Vec::new(), Vec::new());
         for images in images.chunks(BATCH * shape.len()) {
             let scores = no_grad(|| self.network.forward(&crop(images, shape, middle(shape)?, &device)?))?;
@@ -108,8 +120,7 @@ impl SavedClassifier {
 
 impl std::fmt::Display for SavedClassifier {
     fn fmt(&self, f: &mut std::fmt::Formatter) -> std::fmt::Result {
-        let About { dataset, accuracy, test_pictures, .. } = &self.about;
-        write!(f, "our classifier of {dataset}, right for {:.2} % of {test_pictures} test pictures", 100.0 * accuracy)
+        f.write_str(&self.describe())
     }
 }
 

@@ -2,7 +2,8 @@
 
 use std::ops::Range;
 
-use super::classifier::SavedClassifier;
+use super::extractor::Extractor;
+use super::journal::Journal;
 use crate::data::ImageShape;
 use crate::error::Result;
 use crate::metrics::{Features, Moments, Predictions};
@@ -17,41 +18,60 @@ pub struct Collected {
     pub count: usize,
     /// Of all of them.
     pub moments: Moments,
-    /// Of those that are kept, [N, C D].
+    /// Of those that are kept, [N, D].
     pub kept: Features,
-    /// Of every channel of those that were asked for, [N C, classes].
+    /// Of those that were asked for, [N P, classes].
     pub predictions: Predictions,
 }
 
-/// Judges `count` pictures, and keeps the predictions of `predicted` of them, evenly spread. `pictures` gives those of a
-/// range; `progress` hears how many are done.
+/// Some pictures of one shape, by number.
+pub struct Pictures<'a> {
+    pub shape: ImageShape,
+    pub count: usize,
+    /// Those of a range, [N, H, W, C].
+    pub get: &'a mut dyn FnMut(Range<usize>) -> Result<Vec<f32>>,
+    /// Whether to get them costs little beside judging them: then it is looked at whether they are those that the
+    /// journal knows.
+    pub cheap: bool,
+}
+
+/// Judges pictures but for those that the journal knows, and keeps the predictions of `predicted` of them, evenly
+/// spread. `progress` hears how many are done.
 pub fn collect(
-    classifier: &SavedClassifier,
-    shape: ImageShape,
-    count: usize,
+    extractor: &dyn Extractor,
+    pictures: Pictures,
     predicted: usize,
-    pictures: &mut dyn FnMut(Range<usize>) -> Result<Vec<f32>>,
+    journal: &mut Journal,
     progress: &mut dyn FnMut(usize),
 ) -> Result<Collected> {
-    let dim = classifier.features(shape);
-    let classes = classifier.about.classes;
+    let Pictures { shape, count, get, cheap } = pictures;
+    let (dim, classes) = (extractor.features(shape), extractor.classes());
     let (mut moments, mut kept, mut predictions) = (Moments::new(dim), Features::new(dim), Predictions::new(classes));
     let (keep, predict) = (spread(count, KEPT), spread(count, predicted));
+    let sum = |images: &Vec<f32>| crc32fast::hash(bytemuck::cast_slice(images));
     for first in (0..count).step_by(BATCH) {
         let numbers = first..count.min(first + BATCH);
-        let verdicts = classifier.judge(&pictures(numbers.clone())?, shape)?;
+        let images = cheap.then(|| get(numbers.clone())).transpose()?;
+        let verdicts = match journal.next(images.as_ref().map(sum)) {
+            Some(known) => known,
+            None => {
+                let images = images.map_or_else(|| get(numbers.clone()), Ok)?;
+                let mut verdicts = extractor.judge(&images, shape)?;
+                if predicted == 0 {
+                    verdicts.probabilities.clear();
+                }
+                journal.add(sum(&images), &verdicts);
+                verdicts
+            }
+        };
         let mut batch = Features::new(dim);
         batch.push(&verdicts.features);
         moments.add(&batch);
-        let rows = verdicts.probabilities.chunks_exact(classes * shape.channels);
-        for ((number, features), probabilities) in numbers.clone().zip(batch.iter()).zip(rows) {
-            if keep(number) {
-                kept.push(features);
-            }
-            if predict(number) {
-                predictions.push(probabilities);
-            }
-        }
+        let kept_now = numbers.clone().zip(batch.iter()).filter(|(number, _)| keep(*number));
+        kept_now.for_each(|(_, features)| kept.push(features));
+        let rows = verdicts.probabilities.chunks_exact(classes * extractor.predictions(shape));
+        let predicted_now = numbers.clone().zip(rows).filter(|(number, _)| predict(*number));
+        predicted_now.for_each(|(_, probabilities)| predictions.push(probabilities));
         progress(numbers.end);
     }
     Ok(Collected { count, moments, kept, predictions })

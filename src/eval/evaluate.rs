@@ -1,19 +1,23 @@
 //! The metrics of pictures beside those of a data set.
 
 use std::ops::Range;
+use std::path::PathBuf;
 use std::time::Instant;
 
 use rayon::prelude::*;
 
-use super::classifier::SavedClassifier;
-use super::collect::{BATCH, Collected, collect};
+use super::collect::{BATCH, Collected, Pictures, collect};
+use super::extractor::Extractor;
+use super::journal::Journal;
 use super::report::{Evaluation, Labels, Sampling};
 use super::statistics::Statistics;
 use super::subject::Subject;
-use crate::data::{Dataset, ImageShape};
+use crate::data::picture::Picture;
+use crate::data::{Dataset, ImageShape, byte_to_unit};
 use crate::error::{Error, Result};
 use crate::metrics::{Gaussian, Predictions, covered, frechet_distance, kernel_distance, kl_to_uniform, neighbours};
 use crate::sample::Timing;
+use crate::sample::grid::unit_to_byte;
 
 /// What pictures are compared with.
 pub enum Reference<'a> {
@@ -30,6 +34,11 @@ pub struct Options {
     /// Pictures of the data set to judge, evenly spread; all at most.
     pub data_count: usize,
     pub seed: u64,
+    /// Whether the pictures, not those of the data set, go through JPEG first, as those of the published numbers did.
+    pub via_jpeg: bool,
+    /// Where to keep, until all is done, what was found of each batch, for an evaluation that is stopped: the next one
+    /// of the same goes on there, to the same result.
+    pub keep: Option<PathBuf>,
 }
 
 /// Fewer pictures make the Frechet distance larger than it is by more than differences between good generators.
@@ -40,6 +49,8 @@ const CONFIDENT: f32 = 0.95;
 const PARTS: usize = 10;
 /// Histograms of more modes say nothing with as many pictures as anybody draws.
 const MOST_MODES: usize = 1_000_000;
+/// Those that take their time: Frechet's distance, KID, and what looks at neighbours.
+const METRICS: usize = 3;
 
 /// Judges the pictures of `subject`, and those of `reference` unless they are known already. `progress` hears of which
 /// pictures how many are done, of how many.
@@ -49,98 +60,134 @@ const MOST_MODES: usize = 1_000_000;
 pub fn evaluate(
     subject: &Subject,
     reference: &Reference,
-    classifier: &SavedClassifier,
+    extractor: &dyn Extractor,
     options: &Options,
     progress: &mut dyn FnMut(&str, usize, usize),
 ) -> Result<(Evaluation, Statistics)> {
     let shape = subject.shape();
-    let (extractor, dim) = (Some(classifier.to_string()), Some(classifier.features(shape)));
-    let mut found = Evaluation { seed: options.seed, extractor, dim, ..Default::default() };
-    check(subject, reference, classifier, &mut found.warnings)?;
+    let (described, dim) = (Some(extractor.describe()), Some(extractor.features(shape)));
+    let &Options { seed, via_jpeg, .. } = options;
+    let mut found = Evaluation { seed, via_jpeg, extractor: described, dim, ..Default::default() };
+    found.warnings.extend(extractor.warning());
+    check(subject, reference, extractor, &mut found.warnings)?;
     let available = subject.available().unwrap_or(usize::MAX);
     let count = options.count.min(available);
     if count < options.count {
         found.warnings.push(format!("there are {count} pictures, {} were asked for", options.count));
     }
     found.count = count;
+    let journal = |about: String| match &options.keep {
+        Some(folder) => Journal::open(folder, &about),
+        None => Journal::none(),
+    };
+    let about = format!("ddgan {}\n{}\n{}", env!("CARGO_PKG_VERSION"), extractor.identity(), extractor.device().name());
+    let by_classes = extractor.dataset().is_some();
 
+    let mut data_journal = Journal::none();
     let (statistics, of_data) = match reference {
         Reference::Statistics(statistics, name) => {
             found.data = name.clone();
             (statistics.clone(), None)
         }
         Reference::Data(data) => {
-            let of_data = judge_data(*data, classifier, options.data_count, count, progress)?;
+            let (total, predicted) = (data.len().min(options.data_count), if by_classes { count } else { 0 });
+            data_journal = journal(format!("{about}\ndata {} {}\n{total}, {predicted}\n", data.name(), data.origin()));
+            let of_data = judge_data(*data, extractor, [total, predicted], &mut data_journal, progress)?;
             found.data = format!("data set {}", data.name());
             found.data_count = Some(of_data.count);
-            found.of_data = Some(labels(&of_data.predictions, shape.channels)?);
+            found.of_data = by_classes.then(|| labels(&of_data.predictions, shape.channels)).transpose()?;
             let gaussian = of_data.moments.gaussian()?;
-            (Statistics { gaussian, extractor: Some(classifier.identity()) }, Some(of_data))
+            (Statistics { gaussian, extractor: Some(extractor.identity()) }, Some(of_data))
         }
     };
-    let (judged, timing) = judge_subject(subject, classifier, count, progress)?;
-    found.labels = labels(&judged.predictions, shape.channels)?;
-    compare(&mut found, &judged, &statistics.gaussian, of_data.as_ref());
-    if shape.channels == 1
+    let about = format!("{about}\n{}\n{count}, through JPEG: {}\n", subject.identity(), via_jpeg);
+    let mut journal = journal(about);
+    let (judged, timing) = judge_subject(subject, extractor, (count, via_jpeg), &mut journal, progress)?;
+    found.labels = by_classes.then(|| labels(&judged.predictions, shape.channels)).transpose()?;
+    compare(&mut found, &judged, &statistics.gaussian, of_data.as_ref(), &mut |done| {
+        progress("metrics", done, METRICS)
+    });
+    if extractor.predictions(shape) == 1
         && let Some(score) = told(&mut found.warnings, judged.predictions.inception_score(PARTS))
     {
         (found.inception_score, found.inception_score_std) = (Some(score.mean), Some(score.deviation));
     }
     if let Subject::Generator { source, device, .. } = subject {
         (found.step, found.averaged) = (Some(source.step), Some(source.averaged));
-        found.sampling = sampling(&timing, BATCH, source.process.num_timesteps(), count, device.name());
+        found.sampling = sampling(&timing, BATCH, source.process.num_timesteps(), device.name());
     }
+    [data_journal, journal].iter_mut().for_each(Journal::finish);
     Ok((found, statistics))
 }
 
-/// At most `most` pictures of a data set, evenly spread; of `predicted` of them the classes too.
+/// `total` pictures of a data set, evenly spread; of `predicted` of them the classes too.
 fn judge_data(
     data: &dyn Dataset,
-    classifier: &SavedClassifier,
-    most: usize,
-    predicted: usize,
+    extractor: &dyn Extractor,
+    [total, predicted]: [usize; 2],
+    journal: &mut Journal,
     progress: &mut dyn FnMut(&str, usize, usize),
 ) -> Result<Collected> {
-    let (total, len) = (data.len().min(most), data.shape().len());
+    let (shape, len) = (data.shape(), data.shape().len());
     let place = |number: usize| (number as u128 * data.len() as u128 / total as u128) as usize;
-    let mut read = |numbers: Range<usize>| {
+    let mut get = |numbers: Range<usize>| {
         let mut images = vec![0.0; numbers.len() * len];
         let numbered = images.par_chunks_exact_mut(len).zip(numbers);
         numbered.try_for_each(|(out, number)| data.image(place(number), out))?;
         Ok(images)
     };
-    collect(classifier, data.shape(), total, predicted, &mut read, &mut |done| progress("data", done, total))
+    let pictures = Pictures { shape, count: total, get: &mut get, cheap: true };
+    collect(extractor, pictures, predicted, journal, &mut |done| progress("data", done, total))
 }
 
-/// With how long it took to draw or read each batch.
+/// With how long it took to draw or read each batch that the journal did not know.
 fn judge_subject(
     subject: &Subject,
-    classifier: &SavedClassifier,
-    count: usize,
+    extractor: &dyn Extractor,
+    (count, via_jpeg): (usize, bool),
+    journal: &mut Journal,
     progress: &mut dyn FnMut(&str, usize, usize),
 ) -> Result<(Collected, Timing)> {
-    let mut timing = Timing::default();
-    let mut timed = |numbers: Range<usize>| {
+    let (shape, mut timing) = (subject.shape(), Timing::default());
+    let mut get = |numbers: Range<usize>| {
         let (number, before) = (numbers.len(), Instant::now());
-        let pictures = subject.pictures(numbers)?;
+        let mut images = subject.pictures(numbers)?;
         timing.add(number, before.elapsed().as_secs_f64());
-        Ok(pictures)
+        if via_jpeg {
+            images.par_chunks_exact_mut(shape.len()).for_each(|image| through_jpeg(image, shape));
+        }
+        Ok(images)
     };
-    let progress = &mut |done| progress("pictures", done, count);
-    let judged = collect(classifier, subject.shape(), count, count, &mut timed, progress)?;
+    let cheap = !matches!(subject, Subject::Generator { .. });
+    let pictures = Pictures { shape, count, get: &mut get, cheap };
+    let judged = collect(extractor, pictures, count, journal, &mut |done| progress("pictures", done, count))?;
     Ok((judged, timing))
+}
+
+/// What JPEG leaves of a picture [H, W, C].
+fn through_jpeg(image: &mut [f32], shape: ImageShape) {
+    let pixels = image.iter().map(|&x| unit_to_byte(x)).collect();
+    let left = Picture { shape, pixels }.through_jpeg().pixels;
+    image.iter_mut().zip(left).for_each(|(x, byte)| *x = byte_to_unit(byte));
 }
 
 /// Errors: what would give numbers that mean nothing. What may, is a warning.
 fn check(
     subject: &Subject,
     reference: &Reference,
-    classifier: &SavedClassifier,
+    extractor: &dyn Extractor,
     warnings: &mut Vec<String>,
 ) -> Result<()> {
-    let known = classifier.about.dataset.as_str();
-    let fits = |name: &str| name == known || (name, known) == ("stackmnist", "mnist");
+    let known = extractor.dataset();
+    let fits = |name: &str| known.is_none_or(|known| name == known || (name, known) == ("stackmnist", "mnist"));
+    let known = known.unwrap_or_default();
     let shape = subject.shape();
+    if ![1, 3].contains(&shape.channels) {
+        return Err(Error::config(format!(
+            "pictures have 1 channel (grey) or 3 (colour), these have {}",
+            shape.channels
+        )));
+    }
     match reference {
         Reference::Data(data) => {
             let own = data.shape();
@@ -149,7 +196,7 @@ fn check(
                 let what = format!("the pictures are {}, those of data set {} {}", size(shape), data.name(), size(own));
                 return Err(Error::config(what));
             }
-            if data.name() == "folder" {
+            if !fits(data.name()) && data.name() == "folder" {
                 warnings.push(format!("the classifier knows {known}, which these files may not be"));
             } else if !fits(data.name()) {
                 let what = format!("the classifier knows {known}, the data set is {}", data.name());
@@ -157,11 +204,11 @@ fn check(
             }
         }
         Reference::Statistics(statistics, name) => {
-            let (dim, features) = (statistics.gaussian.dim(), classifier.features(shape));
+            let (dim, features) = (statistics.gaussian.dim(), extractor.features(shape));
             match &statistics.extractor {
-                Some(other) if *other != classifier.identity() => {
+                Some(other) if *other != extractor.identity() => {
                     let what = format!("{name} holds statistics of another extractor, {other}");
-                    return Err(Error::config(format!("{what}; this one is {}", classifier.identity())));
+                    return Err(Error::config(format!("{what}; this one is {}", extractor.identity())));
                 }
                 _ if dim != features => {
                     let what = format!("{name} holds statistics of {dim} features, these pictures have {features}");
@@ -181,9 +228,16 @@ fn check(
 }
 
 /// What compares features. Where a metric is undefined, a warning says why.
-fn compare(found: &mut Evaluation, judged: &Collected, statistics: &Gaussian, of_data: Option<&Collected>) {
+fn compare(
+    found: &mut Evaluation,
+    judged: &Collected,
+    statistics: &Gaussian,
+    of_data: Option<&Collected>,
+    progress: &mut dyn FnMut(usize),
+) {
     let distance = judged.moments.gaussian().and_then(|gaussian| frechet_distance(statistics, &gaussian));
     found.fid = told(&mut found.warnings, distance);
+    progress(1);
     let counts = [judged.count, of_data.map_or(usize::MAX, |data| data.count)];
     let fewest = counts[0].min(counts[1]);
     if fewest < FEW {
@@ -200,9 +254,11 @@ fn compare(found: &mut Evaluation, judged: &Collected, statistics: &Gaussian, of
     if let Some(kid) = told(&mut found.warnings, kernel_distance(&of_data.kept, &judged.kept, found.seed)) {
         found.set_kernel_distance(kid);
     }
+    progress(2);
     if let Some(near) = told(&mut found.warnings, neighbours(&of_data.kept, &judged.kept)) {
         found.set_neighbours(near);
     }
+    progress(METRICS);
 }
 
 fn told<T>(warnings: &mut Vec<String>, result: Result<T>) -> Option<T> {
@@ -231,12 +287,12 @@ fn labels(predictions: &Predictions, channels: usize) -> Result<Labels> {
 }
 
 /// Of batches of `batch`; `None` if none was warm.
-pub(super) fn sampling(timing: &Timing, batch: usize, nfe: usize, count: usize, device: String) -> Option<Sampling> {
+pub(super) fn sampling(timing: &Timing, batch: usize, nfe: usize, device: String) -> Option<Sampling> {
     Some(Sampling {
         nfe,
         batch,
         seconds_per_batch: timing.median()?,
-        batches: (count / batch).saturating_sub(1),
+        batches: timing.batches(),
         images_per_s: timing.images_per_s(),
         device,
         threads: rayon::current_num_threads(),

@@ -3,6 +3,9 @@
 mod classifier;
 mod collect;
 mod evaluate;
+mod extractor;
+mod inception;
+mod journal;
 mod npz;
 mod points;
 mod report;
@@ -10,8 +13,10 @@ mod statistics;
 mod subject;
 mod training;
 
-pub use classifier::{About, SavedClassifier, Verdicts};
+pub use classifier::{About, SavedClassifier};
 pub use evaluate::{Options, Reference, evaluate};
+pub use extractor::{Extractor, Verdicts};
+pub use inception::SavedInception;
 pub use points::evaluate_points;
 pub use report::{Evaluation, Labels, Sampling};
 pub use statistics::Statistics;

@@ -52,7 +52,7 @@ pub fn evaluate_points(
         count,
         data: format!("data set {}", kind.name()),
         data_count: Some(count),
-        labels: covered(points.as_slice())?,
+        labels: Some(covered(points.as_slice())?),
         of_data: Some(of_data),
         ..Default::default()
     };
@@ -61,7 +61,7 @@ pub fn evaluate_points(
     }
     if let Subject::Generator { source, device, .. } = subject {
         (found.step, found.averaged) = (Some(source.step), Some(source.averaged));
-        found.sampling = sampling(&timing, BATCH, source.process.num_timesteps(), count, device.name());
+        found.sampling = sampling(&timing, BATCH, source.process.num_timesteps(), device.name());
         if source.dataset != kind.name() {
             found.warnings.push(format!(
                 "the generator learnt {}, the modes are those of {}",

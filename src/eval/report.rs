@@ -20,6 +20,9 @@ pub struct Evaluation {
     pub seed: u64,
     /// Pictures or points that were judged.
     pub count: usize,
+    /// Whether they went through JPEG first.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    pub via_jpeg: bool,
     /// The data set, or the file of its statistics, and how many pictures of it were judged.
     pub data: String,
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -52,8 +55,9 @@ pub struct Evaluation {
     pub inception_score: Option<f64>,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub inception_score_std: Option<f64>,
+    /// If the extractor knows the data set's classes.
     #[serde(flatten)]
-    pub labels: Labels,
+    pub labels: Option<Labels>,
     /// The same of as many pictures of the data set: what a perfect generator would get.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub of_data: Option<Labels>,
@@ -117,7 +121,8 @@ impl fmt::Display for Evaluation {
             None => "",
         };
         let what = if self.extractor.is_some() { "pictures" } else { "points" };
-        writeln!(f, "{}{step}{parameters}: {} {what}, seed {}", self.subject, self.count, self.seed)?;
+        let jpeg = if self.via_jpeg { " through JPEG" } else { "" };
+        writeln!(f, "{}{step}{parameters}: {} {what}{jpeg}, seed {}", self.subject, self.count, self.seed)?;
         let count = self.data_count.map_or(String::new(), |count| format!(" ({count} {what})"));
         writeln!(f, "against {}{count}", self.data)?;
         if let (Some(extractor), Some(dim)) = (&self.extractor, self.dim) {
@@ -138,14 +143,15 @@ impl fmt::Display for Evaluation {
         let data = |of: fn(&Labels) -> Option<f64>| {
             self.of_data.as_ref().and_then(of).map_or(String::new(), |value| format!("   data {value:.4}"))
         };
-        row("confident", self.labels.confident, data(|labels| labels.confident))?;
-        row("high quality", self.labels.high_quality, data(|labels| labels.high_quality))?;
-        row("KL of modes", Some(self.labels.kl), data(|labels| Some(labels.kl)))?;
-        let Labels { modes, modes_total, .. } = self.labels;
-        let of_data = self.of_data.as_ref().map_or(String::new(), |labels| format!("   data {}", labels.modes));
-        writeln!(f, "  {:<20} {:>10}{of_data}", "modes", format!("{modes}/{modes_total}"))?;
-        for (name, labels) in [("classes", Some(&self.labels)), ("classes of data", self.of_data.as_ref())] {
-            if let Some(classes) = labels.and_then(|labels| labels.classes.as_ref()) {
+        if let Some(Labels { confident, high_quality, kl, modes, modes_total, .. }) = &self.labels {
+            row("confident", *confident, data(|labels| labels.confident))?;
+            row("high quality", *high_quality, data(|labels| labels.high_quality))?;
+            row("KL of modes", Some(*kl), data(|labels| Some(labels.kl)))?;
+            let of_data = self.of_data.as_ref().map_or(String::new(), |labels| format!("   data {}", labels.modes));
+            writeln!(f, "  {:<20} {:>10}{of_data}", "modes", format!("{modes}/{modes_total}"))?;
+        }
+        for (name, labels) in [("classes", &self.labels), ("classes of data", &self.of_data)] {
+            if let Some(classes) = labels.as_ref().and_then(|labels| labels.classes.as_ref()) {
                 let list: Vec<String> = classes.iter().map(u64::to_string).collect();
                 writeln!(f, "  {name:<20} {}", list.join(" "))?;
             }

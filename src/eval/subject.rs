@@ -65,6 +65,22 @@ impl Subject {
         }
     }
 
+    /// What decides the pictures, as far as the files that hold pictures are what they were.
+    pub(super) fn identity(&self) -> String {
+        match self {
+            Subject::Generator { source, seed, device } => {
+                let mut sum = crc32fast::Hasher::new();
+                source.generator.params().iter().for_each(|param| sum.update(&param.value().to_le_bytes()));
+                let (parameters, config) = (sum.finalize(), source.generator.config());
+                let device = device.name();
+                format!("generator {parameters:08x} {config:?}\n{:?}, seed {seed} on {device}", source.schedule)
+            }
+            Subject::Folder(folder) => format!("pictures in {}", crate::data::Dataset::origin(folder)),
+            Subject::Array(array) => format!("array of {:?}", array.shape),
+            Subject::Points(_) => "points".into(),
+        }
+    }
+
     /// Pictures [N, H, W, C] in [-1, 1], rounded to bytes as in a file; points as they are.
     ///
     /// Errors: a picture that cannot be read, or of another size than the first.

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use rayon::prelude::*;
 
 use super::classifier::{About, SavedClassifier, crop, softmax};
+use super::extractor::Extractor;
 use crate::autograd::{Graph, Var, grad};
 use crate::backend::philox::philox4x32;
 use crate::data::{Batch, Dataset, Loader, LoaderOptions};

@@ -1,6 +1,6 @@
 //! The Frechet distance of two normal distributions, which of Inception's features is FID (Heusel et al., 2017).
 
-use nalgebra::{DMatrix, DVector, SymmetricEigen};
+use nalgebra::{DMatrix, DVector};
 
 use super::Features;
 use crate::error::{Error, Result};
@@ -97,9 +97,9 @@ impl Gaussian {
 
 /// d^2 = |m1 - m2|^2 + tr(S1 + S2 - 2 (S1 S2)^(1/2))   (Dowson and Landau, 1982)
 ///
-/// S1 S2 has the eigenvalues of S1^(1/2) S2 S1^(1/2), which is symmetric and has none below 0. So the root needs no
-/// complex numbers, and singular covariances, as of fewer samples than features, no small number on their diagonals;
-/// what rounding makes negative counts as 0.
+/// With S1 = F F^T, the eigenvalues of S1 S2 other than 0 are those of F^T S2 F, which is symmetric and has none below 0.
+/// So the root needs no complex numbers, and singular covariances, as of fewer samples than features, no small number on
+/// their diagonals; what rounding makes negative counts as 0.
 ///
 /// Errors: distributions of different dimensions.
 pub fn frechet_distance(a: &Gaussian, b: &Gaussian) -> Result<f64> {
@@ -107,23 +107,35 @@ pub fn frechet_distance(a: &Gaussian, b: &Gaussian) -> Result<f64> {
         let what = format!("statistics of {} features cannot be compared with those of {}", a.dim(), b.dim());
         return Err(Error::config(what));
     }
-    let root = square_root(&a.covariance);
-    let product = symmetric(&root * &b.covariance * &root);
+    let factor = factor(&a.covariance);
+    let product = factor.transpose() * (&b.covariance * &factor);
+    // Without the rounding errors that make its halves differ.
+    let product = (&product + product.transpose()) / 2.0;
     let trace_of_root: f64 = product.symmetric_eigenvalues().iter().map(|x| x.max(0.0).sqrt()).sum();
     let means = (&a.mean - &b.mean).norm_squared();
     Ok((means + a.covariance.trace() + b.covariance.trace() - 2.0 * trace_of_root).max(0.0))
 }
 
-/// The symmetric square root of a positive semidefinite matrix.
-fn square_root(matrix: &DMatrix<f64>) -> DMatrix<f64> {
-    let SymmetricEigen { eigenvectors, eigenvalues } = SymmetricEigen::new(symmetric(matrix.clone()));
-    let roots = eigenvalues.map(|x| x.max(0.0).sqrt());
-    let mut scaled = eigenvectors.clone();
-    scaled.column_iter_mut().zip(&roots).for_each(|(mut column, &root)| column *= root);
-    scaled * eigenvectors.transpose()
-}
-
-/// Without the rounding errors that make a product's halves differ.
-fn symmetric(matrix: DMatrix<f64>) -> DMatrix<f64> {
-    (&matrix + matrix.transpose()) / 2.0
+/// F [D, R] of a positive semidefinite matrix F F^T of rank R: Cholesky's, with the largest of what is left of the
+/// diagonal as the next pivot, until nothing but rounding errors is left.
+fn factor(matrix: &DMatrix<f64>) -> DMatrix<f64> {
+    let n = matrix.nrows();
+    let mut left = matrix.diagonal();
+    let least = n as f64 * f64::EPSILON * left.max();
+    let mut factor = DMatrix::zeros(n, n);
+    for rank in 0..n {
+        let (pivot, size) = left.argmax();
+        if size <= least {
+            return factor.remove_columns(rank, n - rank);
+        }
+        let (done, mut rest) = factor.columns_range_pair_mut(..rank, rank..);
+        let mut column = rest.column_mut(0);
+        column.copy_from(&matrix.column(pivot));
+        column.gemv(-1.0, &done, &done.row(pivot).transpose(), 1.0);
+        column /= size.sqrt();
+        left.zip_apply(&column, |left, x| *left -= x * x);
+        // Used up, whatever rounding left.
+        left[pivot] = 0.0;
+    }
+    factor
 }

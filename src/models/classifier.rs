@@ -17,7 +17,7 @@ pub struct Classifier {
 
 /// What a classifier makes of pictures.
 pub struct Scores {
-    /// [N, [`Classifier::FEATURES`]]
+    /// [N, D]
     pub features: Var,
     /// [N, classes]: logarithms of the classes' probabilities, each row up to a constant.
     pub logits: Var,

@@ -31,6 +31,11 @@ impl Timing {
         }
     }
 
+    /// How many batches the median is of.
+    pub fn batches(&self) -> usize {
+        self.warm.len()
+    }
+
     /// Pictures a second: those of a batch in the median time, or in the first one's if there is no other. 0 before the
     /// first.
     pub fn images_per_s(&self) -> f64 {

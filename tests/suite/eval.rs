@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use std::sync::{Arc, LazyLock};
 
 use ddgan::data::{Dataset, Digits, ImageShape, Split};
-use ddgan::eval::{ClassifierTraining, SavedClassifier, Statistics, train_classifier};
+use ddgan::eval::{ClassifierTraining, Extractor, SavedClassifier, Statistics, train_classifier};
 use ddgan::sample::{Output, Plan, Samples};
 use ddgan::tensor::Device;
 use serde_json::Value;
