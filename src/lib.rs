@@ -4,6 +4,8 @@
 
 pub mod cli;
 pub mod testing;
+pub mod sweep;
+pub mod report;
 pub mod eval;
 pub mod profile;
 pub mod train;

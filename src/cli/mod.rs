@@ -11,6 +11,7 @@ macro_rules! eprintln {
     }};
 }
 
+mod compare;
 mod data;
 mod device;
 mod doctor;
@@ -20,7 +21,9 @@ mod import;
 mod manual;
 mod network;
 mod profile;
+mod report;
 mod sample;
+mod sweep;
 mod switches;
 mod train;
 mod train_classifier;
@@ -61,6 +64,9 @@ enum Verb {
     TrainClassifier(train_classifier::TrainClassifierArgs),
     Sample(Box<sample::SampleArgs>),
     Eval(eval::EvalArgs),
+    Report(report::ReportArgs),
+    Compare(compare::CompareArgs),
+    Sweep(sweep::SweepArgs),
     Import(Box<import::ImportArgs>),
     Export(export::ExportArgs),
     Verify(verify::VerifyArgs),
@@ -84,6 +90,9 @@ pub fn run() -> anyhow::Result<ExitCode> {
         Verb::TrainClassifier(args) => train_classifier::run(&args),
         Verb::Sample(args) => sample::run(&args),
         Verb::Eval(args) => eval::run(&args),
+        Verb::Report(args) => report::run(&args),
+        Verb::Compare(args) => compare::run(&args),
+        Verb::Sweep(args) => sweep::run(&args),
         Verb::Import(args) => import::run(&args),
         Verb::Export(args) => export::run(&args),
         Verb::Verify(args) => verify::run(&args),

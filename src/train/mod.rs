@@ -30,7 +30,7 @@ pub use optimizer::{Gradients, Optimizer};
 pub use presets::{PRESETS, preset, preset_for, published_defaults};
 pub use resume::Earlier;
 pub use run::{Ending, Finished, RunOptions, run};
-pub use run_dir::{RunDir, published_folder, short_name};
+pub use run_dir::{RunDir, is_run, published_folder, short_name};
 pub use state::Snapshot;
 pub use stats::{Stats, peak_memory_mib};
 pub use step::{DiscriminatorLosses, Losses, Trainer};

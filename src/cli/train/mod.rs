@@ -145,7 +145,7 @@ fn farewell(finished: &Finished, num_epoch: u64) -> String {
 
 /// What is true once Ctrl-C, SIGTERM or SIGUSR1 (which batch systems send before they end a job) has come. A second
 /// Ctrl-C ends the program at once.
-fn stop_on_signals() -> anyhow::Result<Arc<AtomicBool>> {
+pub fn stop_on_signals() -> anyhow::Result<Arc<AtomicBool>> {
     let stop = Arc::new(AtomicBool::new(false));
     // Before the flag is set, so that the first one finds it unset.
     flag::register_conditional_default(SIGINT, stop.clone())?;
