@@ -8,7 +8,7 @@ use crate::compile::{self, Images, Job, headers};
 use crate::scan::{NUMBERS, Source};
 
 /// Names that cudarc looks for; the stand-in for all of them is one library.
-const LIBRARIES: [&str; 2] = ["libcuda.so", "libcublasLt.so"];
+const LIBRARIES: [&str; 3] = ["libcuda.so", "libcublasLt.so", "libcudnn.so"];
 
 /// Builds the driver and all modules.
 pub fn build(root: &Path, folder: &Path, sources: &[&Source]) -> Images {

@@ -9,7 +9,9 @@
 //     dx [N H W, C]   = dy under the taps [N H W, R S K] times w [R S K, C],
 //     dw [K, R S C]   = dy^T [K, N P Q] times x under the taps; N P Q is cut, and the parts are added afterwards.
 // v3, v4: the same products on tensor cores, in conv2d_mma.cu: bf16 and whole packs of channels.
+// conv2d_finish: the terms alone, for a sum that cuDNN left in y.
 #include "conv2d.cuh"
+#include "map.cuh"
 #include "tiled.cuh"
 
 constexpr int THREADS = 256;
@@ -101,4 +103,24 @@ KERNEL(TILED_THREADS) conv2d_weight_grad(T* dw, const T* x, const T* dy, Conv2d 
 }
 KERNEL(TILED_THREADS) conv2d_weight_grad_parts(float* parts, const T* x, const T* dy, Conv2d g, unsigned length) {
   weight_grad(parts, x, dy, g, length);
+}
+
+// ---- after cuDNN ----------------------------------------------------------------------------------------------------
+
+KERNEL(MAP_THREADS) conv2d_finish(T* y, const T* bias, const T* time_bias, const T* residual, Conv2d g, float scale) {
+  constexpr unsigned SIZE = Pack<T>::SIZE;
+  const unsigned channels = g.k, area = g.p * g.q, length = g.n * area * channels, packs = length / SIZE;
+  const unsigned threads = gridDim.x * blockDim.x, thread = blockIdx.x * blockDim.x + threadIdx.x;
+  const Finish<T> finish{bias, time_bias, residual, scale};
+  auto finished = [&](T sum, unsigned at) {
+    const unsigned pixel = at / channels;
+    return from_float<T>(finish(to_float(sum), pixel / area, at % channels, channels, at));
+  };
+  for (unsigned i = thread; i < packs; i += threads) {
+    Pack<T> pack = reinterpret_cast<Pack<T>*>(y)[i];
+#pragma unroll
+    for (unsigned j = 0; j < SIZE; ++j) pack.at[j] = finished(pack.at[j], i * SIZE + j);
+    reinterpret_cast<Pack<T>*>(y)[i] = pack;
+  }
+  for (unsigned at = packs * SIZE + thread; at < length; at += threads) y[at] = finished(y[at], at);
 }

@@ -1,18 +1,24 @@
 //! Where numbers live and are worked on: devices, their memory, and one kernel a file.
 
+mod convolver;
 pub mod cpu;
 #[cfg(feature = "cuda")]
 pub mod cuda;
+mod device_name;
 mod dtype;
 pub mod params;
 pub mod philox;
+mod range;
 mod recorded;
 pub mod trace;
 
 use std::borrow::Cow;
+use std::path::Path;
 #[cfg(feature = "cuda")]
 use std::sync::Arc;
 
+pub use convolver::{Contest, Convolver, Entry};
+pub use device_name::DeviceName;
 pub use dtype::{DType, Precision};
 pub use recorded::Recorded;
 
@@ -81,6 +87,27 @@ impl Device {
         }
     }
 
+    /// Says who computes convolutions, once and before the first of them. `cache` is the folder for what is measured.
+    ///
+    /// Errors: cuDNN where it cannot be had.
+    pub fn choose_convolver(&self, convolver: Convolver, cache: Option<&Path>) -> Result<()> {
+        match self {
+            Device::Cpu if convolver == Convolver::Cudnn => Err(Error::cuda("cuDNN computes on NVIDIA's GPUs alone")),
+            Device::Cpu => Ok(()),
+            #[cfg(feature = "cuda")]
+            Device::Cuda(gpu) => gpu.choose_convolver(convolver, cache),
+        }
+    }
+
+    /// The convolutions that were computed so far, if [`Device::choose_convolver`] had somebody measured.
+    pub fn contests(&self) -> Vec<Contest> {
+        match self {
+            Device::Cpu => Vec::new(),
+            #[cfg(feature = "cuda")]
+            Device::Cuda(gpu) => gpu.contests(),
+        }
+    }
+
     /// Waits until everything that was asked of it is done.
     pub fn synchronize(&self) -> Result<()> {
         match self {
@@ -101,40 +128,12 @@ impl std::fmt::Display for Device {
     }
 }
 
-/// What a user calls a device.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub enum DeviceName {
-    /// The first GPU if it can be used, else the CPU.
-    #[default]
-    Auto,
-    Cpu,
-    Cuda(usize),
-}
-
-impl DeviceName {
-    /// Errors as [`Device::cuda`].
-    pub fn open(self) -> Result<Device> {
-        match self {
-            DeviceName::Auto => Ok(Device::cuda(0).unwrap_or_default()),
-            DeviceName::Cpu => Ok(Device::Cpu),
-            DeviceName::Cuda(ordinal) => Device::cuda(ordinal),
-        }
-    }
-}
-
-impl std::str::FromStr for DeviceName {
-    type Err = Error;
-
-    fn from_str(text: &str) -> Result<DeviceName> {
-        let unknown = || Error::config("expected auto, cpu, cuda or cuda:N");
-        match text.split_once(':') {
-            None if text == "auto" => Ok(DeviceName::Auto),
-            None if text == "cpu" => Ok(DeviceName::Cpu),
-            None if text == "cuda" => Ok(DeviceName::Cuda(0)),
-            Some(("cuda", ordinal)) => Ok(DeviceName::Cuda(ordinal.parse().map_err(|_| unknown())?)),
-            _ => Err(unknown()),
-        }
-    }
+/// NVIDIA's libraries, and what was found of each.
+pub fn libraries() -> Vec<(&'static str, String)> {
+    #[cfg(feature = "cuda")]
+    return cuda::Library::ALL.map(|library| (library.name(), library.state())).into();
+    #[cfg(not(feature = "cuda"))]
+    Vec::new()
 }
 
 /// The numbers of one tensor, on the device they belong to.

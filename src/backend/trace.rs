@@ -1,11 +1,12 @@
 //! What is computed, and how long it takes: every operation that `dispatch!` calls while somebody records. Where nobody
-//! does, it costs a look at a flag.
+//! does, it costs a look at a flag. With the feature `nvtx` NVIDIA's tools see every operation, recorded or not.
 
 use std::cell::{Cell, RefCell};
 use std::time::Instant;
 
 use super::params::{Adam, Attention, Conv2d, Gemm, GroupNorm, Pool2d, Resample};
 use super::philox::Key;
+use super::range::Range;
 use super::{DType, Device, Storage};
 use crate::Result;
 
@@ -90,6 +91,23 @@ pub fn record<R>(work: impl FnOnce() -> Result<R>) -> Result<(R, Vec<Operation>)
     Ok((value, operations))
 }
 
+/// A stretch of time for NVIDIA's tools to show, until it is dropped: see the feature `nvtx`.
+pub fn range(name: impl FnOnce() -> String) -> Range {
+    Range::new(name)
+}
+
+/// Runs `work` as if nobody recorded: what it launches is no part of the operation under way.
+pub fn paused<R>(work: impl FnOnce() -> R) -> R {
+    struct Resume(bool);
+    impl Drop for Resume {
+        fn drop(&mut self) {
+            ON.set(self.0);
+        }
+    }
+    let _resume = Resume(ON.replace(false));
+    work()
+}
+
 /// Adds a kernel to the operation under way.
 pub fn launched(kernel: String, timed: Box<dyn Timed>) {
     RECORDING.with_borrow_mut(|recording| {
@@ -100,7 +118,10 @@ pub fn launched(kernel: String, timed: Box<dyn Timed>) {
 }
 
 /// An operation under way, if it is recorded. `dispatch!` shows it what the operation is given.
-pub struct Span(Option<Open>);
+pub struct Span {
+    open: Option<Open>,
+    _range: Range,
+}
 
 struct Open {
     began: Instant,
@@ -110,7 +131,7 @@ struct Open {
 
 impl Span {
     pub fn begin(device: &Device, op: &'static str, kernel: &'static str) -> Span {
-        Span(ON.get().then(|| Open {
+        let open = ON.get().then(|| Open {
             began: Instant::now(),
             on_gpu: *device != Device::Cpu,
             operation: Operation {
@@ -123,18 +144,19 @@ impl Span {
                 flops: 0.0,
                 launches: Vec::new(),
             },
-        }))
+        });
+        Span { open, _range: range(|| format!("{op}::{kernel}")) }
     }
 
     pub fn tensor<T: Numbers>(&mut self, tensor: T) -> T {
-        if let Some(Open { operation, .. }) = &mut self.0 {
+        if let Some(Open { operation, .. }) = &mut self.open {
             operation.bytes += tensor.bytes();
         }
         tensor
     }
 
     pub fn parameter<P: Work>(&mut self, parameter: P) -> P {
-        if let Some(Open { operation, .. }) = &mut self.0 {
+        if let Some(Open { operation, .. }) = &mut self.open {
             operation.flops += parameter.flops(operation.kernel);
             operation.sizes += &parameter.sizes();
         }
@@ -142,7 +164,7 @@ impl Span {
     }
 
     pub fn end<T: Numbers>(self, result: &Result<T>) {
-        let (Some(Open { began, on_gpu, mut operation }), Ok(written)) = (self.0, result) else { return };
+        let (Some(Open { began, on_gpu, mut operation }), Ok(written)) = (self.open, result) else { return };
         if !on_gpu {
             operation.seconds = began.elapsed().as_secs_f64();
         }

@@ -8,8 +8,8 @@ use clap::Args;
 use indicatif::BinaryBytes;
 use serde::Serialize;
 
-use crate::backend::Device;
 use crate::backend::cpu::simd::{Isa, isa};
+use crate::backend::{self, Device};
 use crate::data::survey::{self, Part};
 use crate::system;
 
@@ -30,6 +30,8 @@ struct Report {
     devices: Vec<String>,
     /// What keeps GPUs from being used, if something does.
     no_gpu: Option<String>,
+    /// NVIDIA's, and what was found of each.
+    libraries: Vec<(&'static str, String)>,
     data: Vec<Data>,
     terminal: Terminal,
     /// Variables that change what the program does, and are set.
@@ -119,6 +121,7 @@ impl Report {
             },
             devices,
             no_gpu,
+            libraries: backend::libraries(),
             data: survey::survey(None, false).into_iter().map(|f| Data { name: f.name, state: state(&f) }).collect(),
             terminal: Terminal {
                 stdout: std::io::stdout().is_terminal(),
@@ -187,7 +190,8 @@ fn environment() -> Vec<(&'static str, String)> {
 
 impl std::fmt::Display for Report {
     fn fmt(&self, f: &mut std::fmt::Formatter) -> std::fmt::Result {
-        let Report { program, system, processor, memory, devices, no_gpu, data, terminal, environment } = self;
+        let Report { program, system, processor, memory, devices, no_gpu, libraries, data, terminal, environment } =
+            self;
         let unknown = || "unknown".to_string();
         let bytes = |n: Option<u64>| n.map_or_else(unknown, |n| BinaryBytes(n).to_string());
 
@@ -212,6 +216,7 @@ impl std::fmt::Display for Report {
         section(f, "memory", [Some(has), limit].into_iter().flatten())?;
         let reason = no_gpu.as_ref().map(|why| format!("no GPU: {why}"));
         section(f, "devices", devices.iter().cloned().chain(reason))?;
+        section(f, "libraries", libraries.iter().map(|(name, state)| format!("{name}: {state}")))?;
         section(f, "data", data.iter().map(|data| format!("{}: {}", data.name, data.state)))?;
         let yes = |is| if is { "a terminal" } else { "no terminal" };
         let streams = format!("stdout is {}, stderr {}", yes(terminal.stdout), yes(terminal.stderr));

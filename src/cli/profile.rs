@@ -44,6 +44,9 @@ pub struct ProfileArgs {
     /// Take these GB/s and GFLOP/s for the ceilings, instead of measuring them
     #[arg(long, value_name = "A,B")]
     ceilings: Option<Ceilings>,
+    /// Compare our kernels' convolutions with cuDNN's instead, shape by shape; the result is kept for --conv auto
+    #[arg(long, conflicts_with_all = ["trace", "ceilings"])]
+    convs: bool,
     /// Write all numbers
     #[arg(long, value_name = "FILE")]
     json: Option<PathBuf>,
@@ -55,7 +58,7 @@ pub struct ProfileArgs {
 }
 
 pub fn run(args: &ProfileArgs) -> anyhow::Result<ExitCode> {
-    let device = args.device.open()?;
+    let device = if args.convs { args.device.open_to_compare()? } else { args.device.open()? };
     let mut layers = Vec::new();
     if let Some(path) = &args.config {
         layers.push(Layer::read(&if path.is_dir() { path.join("config.toml") } else { path.clone() })?);
@@ -67,10 +70,19 @@ pub fn run(args: &ProfileArgs) -> anyhow::Result<ExitCode> {
     config.precision = args.precision.unwrap_or(config.precision);
     let ceilings = match args.ceilings {
         Some(ceilings) => ceilings,
+        None if args.convs => Ceilings { bytes_per_second: f64::INFINITY, flops_per_second: f64::INFINITY },
         None => Ceilings::measure(config.precision.on(&device)?, &device)?,
     };
     let batch = args.batch.map_or(config.batch_size, |batch| batch as usize);
     let options = ProfileOptions { batch, runs: args.runs as usize, device, ceilings };
+    if args.convs {
+        let convolutions = profile::convolutions(&args.part, &config, &options)?;
+        super::print(&convolutions.to_string())?;
+        if let Some(path) = &args.json {
+            write(path, &serde_json::to_value(&convolutions)?)?;
+        }
+        return Ok(ExitCode::SUCCESS);
+    }
     let mut profiles = Vec::new();
     for &part in &args.part {
         let profile = profile::profile(part, &config, &options)?;

@@ -3,10 +3,12 @@
 
 mod ceilings;
 mod chrome;
+mod convolutions;
 mod table;
 
 pub use ceilings::Ceilings;
 pub use chrome::chrome_trace;
+pub use convolutions::{Convolutions, convolutions};
 
 use std::time::Instant;
 
@@ -83,14 +85,7 @@ pub struct ProfileOptions {
 /// Errors: a configuration that cannot work, a precision that the device has not, a device that fails.
 pub fn profile(part: Part, config: &TrainConfig, options: &ProfileOptions) -> Result<Profile> {
     let precision = config.precision.on(&options.device)?;
-    let (wall_seconds, operations) = match part {
-        Part::Denoise => denoising(config, precision, options)?,
-        Part::Train => training(TrainConfig { r1_gamma: 0.0, ..config.clone() }, options)?,
-        Part::TrainR1 => {
-            let r1_gamma = if config.r1_gamma > 0.0 { config.r1_gamma } else { 1.0 };
-            training(TrainConfig { r1_gamma, lazy_reg: 1, ..config.clone() }, options)?
-        }
-    };
+    let (wall_seconds, operations) = run_part(part, config, options)?;
     let ProfileOptions { batch, runs, ref device, ceilings } = *options;
     let rows = rows(&operations, runs, &ceilings);
     let device = format!("{device} ({})", device.name());
@@ -99,6 +94,17 @@ pub fn profile(part: Part, config: &TrainConfig, options: &ProfileOptions) -> Re
 
 /// Seconds of a run, and the operations of all runs.
 type Measured = (f64, Vec<Operation>);
+
+fn run_part(part: Part, config: &TrainConfig, options: &ProfileOptions) -> Result<Measured> {
+    match part {
+        Part::Denoise => denoising(config, config.precision.on(&options.device)?, options),
+        Part::Train => training(TrainConfig { r1_gamma: 0.0, ..config.clone() }, options),
+        Part::TrainR1 => {
+            let r1_gamma = if config.r1_gamma > 0.0 { config.r1_gamma } else { 1.0 };
+            training(TrainConfig { r1_gamma, lazy_reg: 1, ..config.clone() }, options)
+        }
+    }
+}
 
 fn denoising(config: &TrainConfig, dtype: DType, options: &ProfileOptions) -> Result<Measured> {
     config.validate()?;

@@ -8,6 +8,7 @@ use std::ops::Range;
 use super::noise::{Draw, Part, SampleId, numbers};
 use super::replay::Replay;
 use crate::autograd::{Var, no_grad};
+use crate::backend::trace;
 use crate::diffusion::Process;
 use crate::error::{Error, Result};
 use crate::models::Generator;
@@ -30,6 +31,7 @@ pub fn denoise(
     z: &Tensor,
     noise: &Tensor,
 ) -> Result<Denoised> {
+    let _range = trace::range(|| format!("denoising step {t}"));
     no_grad(|| {
         let t = vec![t; x_t1.shape()[0]];
         let x_t1 = Var::constant(x_t1.clone());

@@ -4,6 +4,7 @@ use super::inputs::{Draw, HalfInputs, StepInputs};
 use super::optimizer::{Gradients, Optimizer, accumulate};
 use super::{TrainConfig, losses};
 use crate::autograd::{Graph, Var, grad, no_grad};
+use crate::backend::trace;
 use crate::diffusion::Process;
 use crate::error::{Error, Result};
 use crate::models::{Discriminator, Generator};
@@ -111,6 +112,7 @@ impl Trainer {
     ///
     /// Errors: a loss that is not finite; the networks are as they were before the half in which it arose.
     pub fn step(&mut self, inputs: &StepInputs, [lr_g, lr_d]: [f64; 2]) -> Result<Losses> {
+        let _range = trace::range(|| format!("training step {}", self.step));
         let parts;
         let parts = match self.config.grad_accum {
             1 => std::slice::from_ref(inputs),

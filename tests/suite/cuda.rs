@@ -1,6 +1,11 @@
 //! Every operation on a GPU against the CPU, on the case list. Without a GPU, `--features emulator` runs the same
 //! kernels and launches under the stand-in driver.
 
+#[cfg(feature = "cuda")]
+mod convolver;
+#[cfg(all(feature = "emulator", feature = "nvtx"))]
+mod nvtx;
+
 use ddgan::autograd::{Graph, Var, grad};
 use ddgan::tensor::{self, DType, Device, Key, Noise, Tensor};
 use ddgan::testing::cases::{self, Case};

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use cudarc::driver::result::{self, DriverError};
 use cudarc::driver::sys;
 
+use super::Gpu;
 use super::gpu::describe;
 use crate::backend::trace::Timed;
 use crate::{Error, Result};
@@ -36,6 +37,17 @@ impl Drop for Event {
         // SAFETY: created above, used by nobody any more. An error here has nobody to go to.
         let _ = unsafe { result::event::destroy(self.0) };
     }
+}
+
+/// Seconds that the GPU takes for what `work` launches.
+pub fn elapsed(gpu: &Gpu, work: impl FnOnce() -> Result<()>) -> Result<f64> {
+    let error = |e| gpu.error("timing its work", e);
+    gpu.bind()?;
+    let begin = Event::record(gpu.stream()).map_err(error)?;
+    work()?;
+    let end = Event::record(gpu.stream()).map_err(error)?;
+    gpu.synchronize()?;
+    begin.until(&end).map_err(error)
 }
 
 /// A piece of work between two marks, and a mark before all of them.

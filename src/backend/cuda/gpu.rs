@@ -3,6 +3,7 @@
 use std::cell::Cell;
 use std::ffi::c_void;
 use std::fmt;
+use std::path::Path;
 use std::ptr;
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::{Arc, OnceLock};
@@ -12,10 +13,12 @@ use cudarc::driver::sys;
 
 use super::Storage;
 use super::blas::Blas;
+use super::conv2d::Tuner;
 use super::event::{Event, Interval};
 use super::launch::{COMPILER, Grid, IMAGES, Kernel, SLOTS};
 use super::memory::{Block, Memory};
 use crate::backend::trace;
+use crate::backend::{Contest, Convolver};
 use crate::{Error, Result};
 
 /// The oldest GPUs that the kernels are compiled for: Ampere.
@@ -33,6 +36,8 @@ pub struct Gpu {
     stream: sys::CUstream,
     memory: Memory,
     blas: OnceLock<Option<Blas>>,
+    /// None where our own kernels compute all convolutions.
+    tuner: OnceLock<Option<Tuner>>,
     /// A mark before all work whose time is taken.
     clock: OnceLock<Arc<Event>>,
     modules: [OnceLock<Module>; IMAGES.len()],
@@ -107,6 +112,7 @@ impl Gpu {
                 stream,
                 memory: Memory::default(),
                 blas: OnceLock::new(),
+                tuner: OnceLock::new(),
                 clock: OnceLock::new(),
                 modules: [const { OnceLock::new() }; IMAGES.len()],
                 functions: [const { OnceLock::new() }; SLOTS],
@@ -300,6 +306,24 @@ impl Gpu {
         Ok(self.blas.get().and_then(Option::as_ref))
     }
 
+    /// Says who computes convolutions; our own kernels do where nobody is chosen. `cache` is the folder for what is
+    /// measured.
+    ///
+    /// Errors: cuDNN was asked for and cannot be had, or somebody was chosen before.
+    pub fn choose_convolver(&self, convolver: Convolver, cache: Option<&Path>) -> Result<()> {
+        let tuner = Tuner::open(self, convolver, cache)?;
+        self.tuner.set(tuner).map_err(|_| Error::cuda(format!("{self}: who computes convolutions was chosen before")))
+    }
+
+    pub(super) fn tuner(&self) -> Option<&Tuner> {
+        self.tuner.get()?.as_ref()
+    }
+
+    /// The convolutions that were computed so far, and how long each of those who can takes.
+    pub fn contests(&self) -> Vec<Contest> {
+        self.tuner().map_or_else(Vec::new, Tuner::contests)
+    }
+
     pub(super) fn stream(&self) -> sys::CUstream {
         self.stream
     }
@@ -337,6 +361,7 @@ impl Drop for Gpu {
         // What fails here was reported where it went wrong; there is nobody left to tell.
         let _ = self.synchronize();
         let _ = self.memory.release(self);
+        drop(self.tuner.take());
         for module in self.modules.iter_mut().filter_map(OnceLock::take) {
             // SAFETY: nothing runs any more, and nobody can launch.
             let _ = unsafe { result::module::unload(module.0) };

@@ -9,15 +9,27 @@ use libloading::os::unix::{Library as Loaded, RTLD_GLOBAL, RTLD_NOW};
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Library {
     CublasLt,
+    Cudnn,
 }
 
+/// Versions of cuDNN that have what is called here, in its own way of counting.
+const CUDNN: std::ops::Range<usize> = 90_000..100_000;
+
 impl Library {
-    pub const ALL: [Library; 1] = [Library::CublasLt];
+    pub const ALL: [Library; 2] = [Library::CublasLt, Library::Cudnn];
+
+    pub fn name(self) -> &'static str {
+        match self {
+            Library::CublasLt => "cuBLASLt",
+            Library::Cudnn => "cuDNN",
+        }
+    }
 
     /// What files of it are called, newest first.
     fn files(self) -> &'static [&'static str] {
         match self {
             Library::CublasLt => &["libcublasLt.so.13", "libcublasLt.so.12"],
+            Library::Cudnn => &["libcudnn.so.9"],
         }
     }
 
@@ -26,6 +38,30 @@ impl Library {
         // SAFETY: looks for a library, no more. cudarc panics where it is missing, so this is asked first.
         match self {
             Library::CublasLt => unsafe { cudarc::cublaslt::sys::is_culib_present() },
+            Library::Cudnn => CUDNN.contains(&Library::cudnn_version()),
+        }
+    }
+
+    /// 91700 is 9.17.0; 0 where it is not found.
+    pub fn cudnn_version() -> usize {
+        // SAFETY: as in `is_known`.
+        if unsafe { cudarc::cudnn::sys::is_culib_present() } { cudarc::cudnn::result::get_version() } else { 0 }
+    }
+
+    /// What was found of it, in words.
+    pub fn state(self) -> String {
+        let found = self.find();
+        match self {
+            Library::CublasLt => if found { "found" } else { "not found" }.into(),
+            Library::Cudnn => {
+                let version = Library::cudnn_version();
+                let [major, minor, patch] = [version / 10_000, version / 100 % 100, version % 100];
+                match version {
+                    0 => "not found".into(),
+                    _ if found => format!("{major}.{minor}.{patch}"),
+                    _ => format!("{major}.{minor}.{patch}, which this program cannot use"),
+                }
+            }
         }
     }
 
@@ -33,6 +69,9 @@ impl Library {
     pub fn find(self) -> bool {
         if self.is_known() {
             return true;
+        }
+        if self == Library::Cudnn {
+            Library::CublasLt.find(); // which it loads by name
         }
         let paths = folders().into_iter().flat_map(|folder| self.files().iter().map(move |file| folder.join(file)));
         for path in paths.filter(|path| path.is_file()) {

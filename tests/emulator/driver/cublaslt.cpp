@@ -6,6 +6,7 @@
 #include <cstring>
 
 #include "memory.h"
+#include "numbers.h"
 #include "report.h"
 #include "stream.h"
 
@@ -47,27 +48,6 @@ struct HeuristicResult {
 };
 constexpr size_t WORKSPACE = 1 << 20;  // asked for, and filled with NaN: nobody else may count on it
 
-size_t size_of(int type) { return type == F32 ? 4 : 2; }
-
-double load(const void* p, int type, int64_t i) {
-  if (type == F32) return static_cast<const float*>(p)[i];
-  const uint32_t bits = uint32_t(static_cast<const uint16_t*>(p)[i]) << 16;
-  float x;
-  memcpy(&x, &bits, 4);
-  return x;
-}
-
-void store(void* p, int type, int64_t i, double value) {
-  const float x = float(value);
-  if (type == F32) {
-    static_cast<float*>(p)[i] = x;
-    return;
-  }
-  uint32_t bits;
-  memcpy(&bits, &x, 4);
-  static_cast<uint16_t*>(p)[i] = x != x ? 0x7FFF : uint16_t((bits + 0x7FFF + (bits >> 16 & 1)) >> 16);
-}
-
 template <class T>
 int set(T* field, const void* value, size_t size) {
   if (size != sizeof(T)) return INVALID_VALUE;
@@ -94,7 +74,7 @@ bool shape_of(const Desc& d, const Layout& a, const Layout& b, const Layout& c, 
 
 bool in_memory(const void* p, const Layout& l, const char* what) {
   const int64_t last = l.stride * (l.batch - 1) + l.ld * int64_t(l.columns - 1) + int64_t(l.rows);
-  return emu::memory().contains(reinterpret_cast<uintptr_t>(p), size_t(last) * size_of(l.type), what);
+  return emu::memory().contains(reinterpret_cast<uintptr_t>(p), size_t(last) * emu::number_size(l.type == BF16), what);
 }
 
 }  // namespace
@@ -186,12 +166,12 @@ LT cublasLtMatmul(void*, const Desc* desc, const float* alpha, const void* a, co
         for (int64_t m = 0; m < s.m; ++m) {
           double sum = 0.0;
           for (int64_t k = 0; k < s.k; ++k)
-            sum += load(a, A.type, i * A.stride + (d.trans_a ? m * A.ld + k : k * A.ld + m)) *
-                   load(b, B.type, i * B.stride + (d.trans_b ? k * B.ld + n : n * B.ld + k));
+            sum += emu::load_number(a, A.type == BF16, i * A.stride + (d.trans_a ? m * A.ld + k : k * A.ld + m)) *
+                   emu::load_number(b, B.type == BF16, i * B.stride + (d.trans_b ? k * B.ld + n : n * B.ld + k));
           sum *= alpha;
-          if (beta != 0.0) sum += beta * load(c, C.type, i * C.stride + n * C.ld + m);
-          if (d.epilogue == BIAS) sum += load(d.bias, D.type, m);
-          store(out, D.type, i * D.stride + n * D.ld + m, sum);
+          if (beta != 0.0) sum += beta * emu::load_number(c, C.type == BF16, i * C.stride + n * C.ld + m);
+          if (d.epilogue == BIAS) sum += emu::load_number(d.bias, D.type == BF16, m);
+          emu::store_number(out, D.type == BF16, i * D.stride + n * D.ld + m, sum);
         }
     return CUDA_SUCCESS;
   };

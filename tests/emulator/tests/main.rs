@@ -4,6 +4,7 @@
 
 mod blas;
 mod builtins;
+mod dnn;
 mod gpu;
 mod mistakes;
 mod runtime;

@@ -1,0 +1,146 @@
+//! Convolutions by our own kernels: see kernels/conv2d.cu for the versions.
+
+use std::sync::Arc;
+
+use half::bf16;
+
+use super::{Finish, Task};
+use crate::Result;
+use crate::backend::cuda::launch::{self, Grid};
+use crate::backend::cuda::{DType, Gpu, In, Number, Storage, by_number};
+use crate::backend::params::{Conv2d, SumSizes};
+
+/// Threads of a block of version 1, and the tile of version 2, as in kernels/tiled.cuh.
+const THREADS: usize = 256;
+const TILE: usize = 64;
+/// Tiles of versions 3 and 4, and bytes of shared memory that a block of them has at most, as in kernels/mma.cuh.
+const SMALL: usize = 64;
+const LARGE: usize = 128;
+const SHARED_SMALL: usize = 40 << 10;
+const SHARED_LARGE: usize = 80 << 10;
+/// The numbers of 16 bytes that they load at once.
+const CHUNK: usize = 8;
+/// Columns that a block of kernels/sum.cu adds up.
+const COLUMNS: usize = 32;
+/// Blocks that are enough for any GPU. The same number for all of them, so that all add in the same order.
+const BLOCKS: usize = 512;
+/// Pixels that a part of a weight gradient has at least.
+const PIXELS: usize = 256;
+
+/// The version that computes where nothing was measured: large tiles on tensor cores if there are enough of them for
+/// this GPU, else small ones; an output adds up in the same order in both.
+pub fn usual(gpu: &Gpu, task: &Task, g: &Conv2d) -> usize {
+    let fills = grid(LARGE, task, g).blocks.iter().map(|&n| n as usize).product::<usize>() >= gpu.multiprocessors();
+    gpu.version(match on_tensor_cores(task, g) {
+        true if fills => 4,
+        true => 3,
+        false => 2,
+    })
+}
+
+/// The versions that may be the fastest.
+pub fn versions(gpu: &Gpu, task: &Task, g: &Conv2d) -> Vec<usize> {
+    let newest = if on_tensor_cores(task, g) { 4 } else { 2 };
+    let newest = gpu.version(newest);
+    (newest.min(2)..=newest).collect()
+}
+
+/// Whether tensor cores can do it: the channels that are loaded come in whole packs.
+fn on_tensor_cores(task: &Task, g: &Conv2d) -> bool {
+    let channels: &[usize] = if let Task::Forward { .. } = task { &[g.c] } else { &[g.c, g.k] };
+    task.dtype() == DType::BF16 && channels.iter().all(|c| c.is_multiple_of(CHUNK))
+}
+
+/// A block for each tile of the product of matrices that the task is, and for each part that it is cut into.
+fn grid(tile: usize, task: &Task, g: &Conv2d) -> Grid {
+    let (rows, columns, parts) = match task {
+        Task::Forward { .. } => (g.n * g.p * g.q, g.k, 1),
+        Task::InputGrad { .. } => (g.n * g.h * g.w, g.c, 1),
+        Task::WeightGrad { .. } => (g.r * g.s * g.c, g.k, cut(g)[0]),
+    };
+    Grid::new(rows.div_ceil(tile), columns.div_ceil(tile), parts)
+}
+
+/// Parts that the pixels of a weight gradient are cut into, and the pixels in each.
+fn cut(g: &Conv2d) -> [usize; 2] {
+    let pixels = g.n * g.p * g.q;
+    let tiles = (g.r * g.s * g.c).div_ceil(TILE) * g.k.div_ceil(TILE);
+    let length = pixels.div_ceil(BLOCKS.div_ceil(tiles.max(1))).max(PIXELS);
+    [pixels.div_ceil(length), length]
+}
+
+/// By a version that is not newer than the device's, and that can.
+pub fn compute(gpu: &Arc<Gpu>, task: &Task, g: &Conv2d, version: usize) -> Result<Storage> {
+    let mut result = Storage::scratch(gpu, task.len(g), task.dtype())?;
+    if version > 2 {
+        let (tile, shared) = if version > 3 { (LARGE, SHARED_LARGE) } else { (SMALL, SHARED_SMALL) };
+        on_tensors(gpu, task, g, version > 3, grid(tile, task, g).shared(shared), &mut result)?;
+    } else {
+        by_number!(task.dtype(), T => in_float::<T>(gpu, task, g, version, &mut result))?;
+    }
+    Ok(result)
+}
+
+fn optional<T: Number>(term: Option<&Storage>) -> In<'_, T> {
+    term.map_or(In::NULL, Storage::read)
+}
+
+/// Versions 3 and 4.
+fn on_tensors(gpu: &Arc<Gpu>, task: &Task, g: &Conv2d, large: bool, grid: Grid, result: &mut Storage) -> Result<()> {
+    match *task {
+        Task::Forward { x, w, finish: Finish { bias, time_bias, residual, scale } } => {
+            let kernel = if large { launch::conv2d_forward_large } else { launch::conv2d_forward_small };
+            let [bias, time_bias, residual] = [bias, time_bias, residual].map(optional::<bf16>);
+            kernel(gpu, grid, result.write(), x.read(), w.read(), bias, time_bias, residual, *g, scale)
+        }
+        Task::InputGrad { dy, w } => {
+            let kernel = if large { launch::conv2d_input_grad_large } else { launch::conv2d_input_grad_small };
+            kernel(gpu, grid, result.write(), dy.read(), w.read(), *g)
+        }
+        Task::WeightGrad { x, dy } => {
+            let [parts, length] = cut(g);
+            let mut sums = Storage::scratch(gpu, parts * g.w_len(), DType::F32)?;
+            let kernel = if large { launch::conv2d_weight_grad_large } else { launch::conv2d_weight_grad_small };
+            kernel(gpu, grid, sums.write(), x.read(), dy.read(), *g, length as u32)?;
+            add_parts::<bf16>(gpu, g, &sums, result)
+        }
+    }
+}
+
+/// Versions 1 and 2.
+fn in_float<T: Number>(gpu: &Arc<Gpu>, task: &Task, g: &Conv2d, version: usize, result: &mut Storage) -> Result<()> {
+    let each = result.len().div_ceil(THREADS);
+    let tiles = grid(TILE, task, g);
+    match *task {
+        Task::Forward { x, w, finish: Finish { bias, time_bias, residual, scale } } => {
+            let [bias, time_bias, residual] = [bias, time_bias, residual].map(optional::<T>);
+            let (y, x, w) = (result.write(), x.read(), w.read());
+            match version {
+                1 => launch::conv2d_forward_v1::<T>(gpu, each, y, x, w, bias, time_bias, residual, *g, scale),
+                _ => launch::conv2d_forward::<T>(gpu, tiles, y, x, w, bias, time_bias, residual, *g, scale),
+            }
+        }
+        Task::InputGrad { dy, w } => match version {
+            1 => launch::conv2d_input_grad_v1::<T>(gpu, each, result.write(), dy.read(), w.read(), *g),
+            _ => launch::conv2d_input_grad::<T>(gpu, tiles, result.write(), dy.read(), w.read(), *g),
+        },
+        Task::WeightGrad { x, dy } => {
+            let ([parts, length], x, dy) = (cut(g), x.read(), dy.read());
+            if version == 1 {
+                return launch::conv2d_weight_grad_v1::<T>(gpu, each, result.write(), x, dy, *g);
+            }
+            if parts == 1 {
+                return launch::conv2d_weight_grad::<T>(gpu, tiles, result.write(), x, dy, *g, length as u32);
+            }
+            let mut sums = Storage::scratch(gpu, parts * g.w_len(), DType::F32)?;
+            launch::conv2d_weight_grad_parts::<T>(gpu, tiles, sums.write(), x, dy, *g, length as u32)?;
+            add_parts::<T>(gpu, g, &sums, result)
+        }
+    }
+}
+
+fn add_parts<T: Number>(gpu: &Arc<Gpu>, g: &Conv2d, sums: &Storage, dw: &mut Storage) -> Result<()> {
+    let parts = cut(g)[0];
+    let sizes = SumSizes { outer: 1, middle: parts, inner: g.w_len(), chunk: parts };
+    launch::sum_parts::<T>(gpu, g.w_len().div_ceil(COLUMNS), dw.write(), sums.read(), sizes)
+}
