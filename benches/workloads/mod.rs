@@ -1,18 +1,19 @@
-//! The work that benches time: the published 32x32 networks and whole training steps, at several sizes.
+//! The work that benches time: the published 32x32 networks and whole training steps, at several sizes, and the network
+//! that judges pictures.
 
 use std::hint::black_box;
 
 use anyhow::Result;
 use ddgan::autograd::{Var, no_grad};
 use ddgan::diffusion::{Process, ScheduleConfig};
-use ddgan::models::{DiscriminatorConfig, Generator, GeneratorConfig};
+use ddgan::models::{DiscriminatorConfig, Generator, GeneratorConfig, Inception};
 use ddgan::nn::Timesteps;
 use ddgan::sample;
 use ddgan::tensor::{DType, Device, Key, Tensor, normal, stream};
 use ddgan::train::{TrainConfig, Trainer, preset};
 
 /// Every workload by name: w is the generator's width, b the batch.
-pub const WORKLOADS: [(&str, Build); 10] = [
+pub const WORKLOADS: [(&str, Build); 11] = [
     ("forward_w128_b16", || forward(128, 16)),
     ("forward_w32_b16", || forward(32, 16)),
     ("forward_w128_b1", || forward(128, 1)),
@@ -23,6 +24,7 @@ pub const WORKLOADS: [(&str, Build); 10] = [
     ("train_r1_w32_b64", || train(published(32, 32, 64), R1_GAMMA)),
     ("train_digits", || train(preset("digits")?, NO_R1)),
     ("train_r1_digits", || train(preset("digits")?, R1_GAMMA)),
+    ("inception_b20", || inception(20)),
 ];
 
 /// Makes what a workload needs, and gives what is to be timed.
@@ -50,6 +52,17 @@ fn forward(width: usize, batch: usize) -> Result<Box<dyn FnMut() -> Result<()>>>
     let z = Var::constant(noise(&[batch, config.nz], "z"));
     Ok(Box::new(move || {
         black_box(no_grad(|| generator.forward(&x, &t, &z))?);
+        Ok(())
+    }))
+}
+
+/// The features that FID compares, whatever the weights.
+fn inception(batch: usize) -> Result<Box<dyn FnMut() -> Result<()>>> {
+    let zeros = Inception::outline().into_iter().map(|param| Tensor::zeros(param.shape(), DType::F32, &Device::Cpu));
+    let network = Inception::new(zeros.collect::<ddgan::Result<_>>()?, &Device::Cpu)?;
+    let pictures = noise(&[batch, Inception::SIDE, Inception::SIDE, 3], "pictures");
+    Ok(Box::new(move || {
+        black_box(network.forward(&pictures)?);
         Ok(())
     }))
 }

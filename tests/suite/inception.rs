@@ -124,7 +124,8 @@ fn an_evaluation_names_the_network_and_warns_of_unknown_weights() {
     assert!(["modes", "kl", "classes", "confident", "of_data"].iter().all(|key| found.get(key).is_none()), "{found}");
     let extractor = found["extractor"].as_str().unwrap();
     let hash = extractor.strip_prefix("Inception-v3 of FID, unknown weights, SHA-256 ").unwrap();
-    assert_eq!(hash.len(), 64);
+    // That of the .pth which make_inception.py writes, too: the format of the file does not matter.
+    assert_eq!(hash, "fa058e9d058861980dc23fd912d1697e3cdbb2d95cd917707913f69df86b9f31");
     let warnings = found["warnings"].to_string();
     assert!(warnings.contains("inception.safetensors are not known") && warnings.contains(hash), "{warnings}");
 
