@@ -11,7 +11,7 @@
 //! - Many tiles: all filters are transformed once. A task takes a block of tiles small enough for its transformed
 //!   inputs to stay in the second-level cache, and goes through the output channels a panel at a time, so that the
 //!   products never leave the cache either.
-//! - Few tiles (small images, small batches): all inputs are transformed once. A task takes a panel of output channels
+//! - Few tiles (small images, small batches) and panels of filters for all threads: all inputs are transformed once. A task takes a panel of output channels
 //!   and transforms its filters, some input channels at a time, right before it multiplies with them: 36 numbers for 9
 //!   weights never go to memory.
 
@@ -38,6 +38,8 @@ const SKEW: usize = 16;
 const BLOCK: usize = 4096;
 /// Up to this many tiles are few.
 const FEW: usize = 64;
+/// Tiles below which no task goes to give other threads work.
+const SHARE: usize = 16;
 /// Input channels whose filters are transformed at a time where there are few tiles: 288 KiB of them for a panel, and
 /// as much of products, in the second-level cache.
 const CHANNELS: usize = 64;
@@ -132,7 +134,10 @@ pub fn input_grad(isa: Isa, dy: &[f32], w: &[f32], g: &Conv2d, finish: Finish) {
 
 fn run(isa: Isa, tiles: Tiles, x: &[f32], filters: Filters, finish: Finish) {
     assert_eq!((filters.c, filters.k), (tiles.c, finish.k));
-    if tiles.count() > FEW { many(isa, tiles, x, filters, finish) } else { few(isa, tiles, x, filters, finish) }
+    // How many threads there are decides the plan, since both give the same bits.
+    let (panels, threads) = (finish.k.div_ceil(NV * isa.lanes()), rayon::current_num_threads());
+    let few_tiles = tiles.count() <= FEW && (threads == 1 || panels >= 2 * threads);
+    if few_tiles { few(isa, tiles, x, filters, finish) } else { many(isa, tiles, x, filters, finish) }
 }
 
 /// Numbers in a plane of transformed inputs and in one of a panel's products, for `count` tiles.
@@ -144,10 +149,12 @@ fn planes(isa: Isa, tiles: Tiles, count: usize) -> (usize, usize) {
 fn many(isa: Isa, tiles: Tiles, x: &[f32], filters: Filters, finish: Finish) {
     let panels = finish.k.div_ceil(NV * isa.lanes());
     let (u, u_plane) = filters.transform(isa);
-    let block = (BLOCK / tiles.c).clamp(isa.mr(), 64).next_multiple_of(isa.mr()).min(tiles.count());
+    let tasks = 2 * rayon::current_num_threads();
+    let share = tiles.count().div_ceil(tasks).max(SHARE);
+    let block = (BLOCK / tiles.c).clamp(isa.mr(), 64).min(share).next_multiple_of(isa.mr()).min(tiles.count());
     let blocks = tiles.count().div_ceil(block);
     // With many threads several tasks share a block, and each transforms its input. That changes no result.
-    let group = panels.div_ceil((2 * rayon::current_num_threads()).div_ceil(blocks).min(panels));
+    let group = panels.div_ceil(tasks.div_ceil(blocks).min(panels));
     let groups = panels.div_ceil(group);
     let zeros = vec![0.0; tiles.c];
     for_each(blocks * groups, tiles.count() * POINTS * tiles.c * finish.k, |task| {

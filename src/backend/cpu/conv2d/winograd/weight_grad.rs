@@ -44,10 +44,12 @@ pub fn weight_grad(isa: Isa, x: &[f32], dy: &[f32], g: &Conv2d, dw: &mut [f32]) 
         t
     };
 
-    if tiles.count() == round {
-        // One round: a task makes a block of dU, all points of it, and transforms it while it is in the cache.
+    let blocks = m_panels * v_panels;
+    if tiles.count() == round && (blocks > 1 || rayon::current_num_threads() == 1) {
+        // One round: a task makes a block of dU, all points of it, and transforms it while it is in the cache. (If there
+        // is but one block, the other way has work for more than one thread, and gives the same bits.)
         let t = round_at(0);
-        for_each(m_panels * v_panels, tiles.count() * POINTS * g.c * g.k, |task| {
+        for_each(blocks, tiles.count() * POINTS * g.c * g.k, |task| {
             let (k0, panel) = (task / v_panels * nr, task % v_panels);
             let mut block = Buffer::<f32>::scratch(POINTS * (nr * nr + SKEW));
             // SAFETY: each task writes its own filters and channels.
