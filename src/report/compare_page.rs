@@ -65,7 +65,9 @@ impl Comparison {
     fn group(&self, group: &Group) -> String {
         let plots: String = group.plots(self).iter().map(|plot| plot.svg(PLOT[0], PLOT[1])).collect();
         let plots = if plots.is_empty() { plots } else { format!("<div class=\"plots\">\n{plots}</div>\n") };
-        section(&group.ruler.describe(), &(notices(&group.warnings(self)) + &group.table(self).html() + &plots))
+        let whose = format!("<p class=\"note\">{}</p>\n", escape(&group.ruler.describe()));
+        let content = whose + &notices(&group.warnings(self)) + &group.table(self).html() + &plots;
+        section(&group.ruler.heading(), &content)
     }
 }
 

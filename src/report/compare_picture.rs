@@ -58,9 +58,8 @@ impl Comparison {
         let mut plots = Vec::new();
         for group in self.groups() {
             // A page says under a heading whose features these are; here it must be in the title.
-            let by = group.ruler.extractor.as_ref().and_then(|extractor| extractor.split(',').next());
-            let jpeg = if group.ruler.via_jpeg { ", through JPEG" } else { "" };
-            let title = |title: String| by.map_or(title.clone(), |by| format!("{title}, by {by}{jpeg}"));
+            let by = group.ruler.by().map_or(String::new(), |by| format!(", {by}"));
+            let title = |title: String| title + &by;
             plots.extend(group.plots(self).into_iter().map(|plot| Plot { title: title(plot.title), ..plot }));
         }
         plots.extend(of_runs(&self.named()));

@@ -36,7 +36,7 @@ impl Group<'_> {
             row(name, &|m| m.shown(metric.key));
         }
         row("network evaluations (NFE)", &|m| Some(m.nfe()?.to_string()));
-        row("100 pictures in", &|m| m.seconds_per_100().map(duration));
+        row("100 samples in", &|m| m.seconds_per_100().map(duration));
         row("images/s", &|m| Some(number(m.sampling.as_ref()?.images_per_s?)));
         row("drawn on", &|m| {
             let sampling = m.sampling.as_ref()?;
@@ -44,7 +44,7 @@ impl Group<'_> {
             Some(format!("{}{threads}", sampling.device.as_ref()?))
         });
         row("after steps", &|m| Some(thousands(m.step?.into())));
-        row("pictures judged", &|m| Some(thousands(m.count?.into())));
+        row("samples judged", &|m| Some(thousands(m.count?.into())));
         table
     }
 
@@ -62,7 +62,7 @@ impl Group<'_> {
             }
         }
         curves.iter_mut().for_each(|curve| curve.points.sort_by(|a, b| a[0].total_cmp(&b[0])));
-        let (title, x) = (format!("{name} over sampling time"), "seconds for 100 pictures".into());
+        let (title, x) = (format!("{name} over sampling time"), "seconds for 100 samples".into());
         (!curves.is_empty()).then(|| Plot { title, x, y: name.into(), log_x: true, curves })
     }
 

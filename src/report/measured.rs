@@ -70,14 +70,18 @@ impl Measured {
         self.rest.get(key)?.as_f64().filter(|value| value.is_finite())
     }
 
-    /// The value as it is shown: of modes with how many there are, with its deviation where there is one.
+    /// The value as it is shown: of modes with how many there are, with its deviation where there is one, and beside what
+    /// as many samples of the data would get.
     pub fn shown(&self, key: &str) -> Option<String> {
         let value = self.value(key)?;
-        Some(match (self.value(&format!("{key}_total")), self.value(&format!("{key}_std"))) {
+        let of_data = self.rest.get("of_data").and_then(|of_data| of_data.get(key)?.as_f64());
+        let shown = match (self.value(&format!("{key}_total")), self.value(&format!("{key}_std"))) {
             (Some(total), _) => format!("{value} of {total}"),
             (None, Some(deviation)) => format!("{} ± {}", number(value), number(deviation)),
             (None, None) => number(value),
-        })
+        };
+        let whole = |value: f64| if key == "modes" { value.to_string() } else { number(value) };
+        Some(of_data.map_or(shown.clone(), |value| format!("{shown} (data {})", whole(value))))
     }
 
     /// What numbers must share to be put side by side.
@@ -132,7 +136,17 @@ impl Ruler {
         }
     }
 
+    /// Whose features they are, in short.
+    pub fn by(&self) -> Option<String> {
+        let name = self.extractor.as_ref()?.split(',').next()?;
+        Some(format!("by {name}{}", if self.via_jpeg { " through JPEG" } else { "" }))
+    }
+
     /// For a heading.
+    pub fn heading(&self) -> String {
+        format!("Against {}{}", self.data, self.by().map_or(String::new(), |by| format!(", {by}")))
+    }
+
     pub fn describe(&self) -> String {
         let by = self.extractor.as_ref().map_or(String::new(), |extractor| format!(", by {extractor}"));
         format!("Against {}{by}{}", self.data, if self.via_jpeg { ", through JPEG" } else { "" })

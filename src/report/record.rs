@@ -110,11 +110,11 @@ impl Record {
         }
     }
 
-    /// What is trained, in words.
+    /// What is trained.
     pub fn method(&self) -> &'static str {
         match self.setting("method").as_deref() {
             Some("ddpm") => "DDPM",
-            _ => "denoising diffusion GAN",
+            _ => "DDGAN",
         }
     }
 

@@ -155,11 +155,11 @@ fn evaluation(measured: &Measured) -> String {
     }
     if let Some(seconds) = measured.seconds_per_100() {
         let sampling = measured.sampling.as_ref().expect("it has the seconds");
-        table.row("100 pictures in", [duration(seconds)]);
+        table.row("100 samples in", [duration(seconds)]);
         table.row("drawn on", [sampling.device.clone().unwrap_or("unknown".into())]);
     }
     let step = measured.step.map_or(String::new(), |step| format!("after {} steps", thousands(step.into())));
-    let count = measured.count.map_or(String::new(), |count| format!("{} pictures", thousands(count.into())));
+    let count = measured.count.map_or(String::new(), |count| format!("{} samples", thousands(count.into())));
     let parts = [measured.label(), step, count];
     let caption = parts.into_iter().filter(|part| !part.is_empty()).collect::<Vec<_>>().join(", ");
     let heading = format!("<h3>{}</h3>\n<p>{}</p>\n", escape(&ruler.describe()), escape(&caption));
