@@ -26,6 +26,9 @@ pub const GENERATOR_EMA: &str = "g.ema.";
 pub const GENERATOR_ADAM: [&str; 2] = ["g.adam.m.", "g.adam.v."];
 pub const DISCRIMINATOR: &str = "d.param.";
 pub const DISCRIMINATOR_ADAM: [&str; 2] = ["d.adam.m.", "d.adam.v."];
+/// The discriminator of x_0, in a training that has one.
+pub const X0_DISCRIMINATOR: &str = "d0.param.";
+pub const X0_DISCRIMINATOR_ADAM: [&str; 2] = ["d0.adam.m.", "d0.adam.v."];
 /// The sums of the losses since the last line of statistics.
 pub const INTERVAL: &str = "stats.interval";
 

@@ -9,6 +9,7 @@ use anyhow::{Context, bail, ensure};
 use clap::Args;
 
 use super::device::DeviceOption;
+use super::sampler::SamplerOptions;
 use crate::data::toys::Kind;
 use crate::data::{self, DataSpec, Dataset, Fit, ImageShape, Split};
 use crate::eval::{self, Evaluation, Extractor, Options, Reference, SavedClassifier, SavedInception, Statistics};
@@ -33,6 +34,8 @@ pub struct EvalArgs {
     /// Use the parameters as they are, not their moving average
     #[arg(long)]
     raw: bool,
+    #[command(flatten)]
+    sampler: SamplerOptions,
 
     /// The data set to compare with, by name or path [default: the one that the generator learnt]
     #[arg(long, help_heading = "Data", value_name = "NAME", alias = "dataset")]
@@ -179,11 +182,12 @@ impl EvalArgs {
         let path = &self.subject;
         ensure!(path.exists(), "{}: there is no such folder or file", path.display());
         if let Some(pictures) = Subject::open_pictures(path)? {
-            ensure!(self.step.is_none() && !self.raw, "{} holds pictures, no generator", path.display());
+            let drawing = self.step.is_some() || self.raw || self.sampler.is_given();
+            ensure!(!drawing, "{} holds pictures, no generator", path.display());
             return Ok(pictures);
         }
         let which = self.step.map_or(Which::Newest, Which::Step);
-        let source = Source::open(path, which, self.raw, DType::F32, device)?;
+        let source = self.sampler.apply(Source::open(path, which, self.raw, DType::F32, device)?)?;
         if let Some(note) = &source.note {
             eprintln!("{note}");
         }

@@ -67,9 +67,9 @@ impl ImportArgs {
         let known = match &self.preset {
             None => Known::of(&self.file)?,
             Some(name) => {
-                let TrainConfig { dataset, schedule, generator, .. } = train::preset(name)?;
+                let TrainConfig { method, prediction, dataset, schedule, generator, .. } = train::preset(name)?;
                 let image_size = Some(generator.image_size);
-                let model = Model { dataset, schedule, generator, averaged: true };
+                let model = Model { method, prediction, dataset, schedule, generator, averaged: true };
                 Known { model, image_size, origin: format!("preset {name}") }
             }
         };

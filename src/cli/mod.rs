@@ -23,6 +23,7 @@ mod network;
 mod profile;
 mod report;
 mod sample;
+mod sampler;
 mod sweep;
 mod switches;
 mod train;

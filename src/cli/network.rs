@@ -4,6 +4,7 @@ use clap::Args;
 use serde::de::DeserializeOwned;
 
 use super::switches::NetworkSwitches;
+use crate::diffusion::ScheduleKind;
 use crate::models::ncsnpp::{Combine, EmbeddingType, Network, ProgressiveInput, ProgressiveOutput, ResBlockType};
 use crate::train::TrainConfig;
 
@@ -20,6 +21,9 @@ pub struct NetworkOptions {
     /// T, the number of denoising steps
     #[arg(long, help_heading = "Diffusion", value_name = "T")]
     num_timesteps: Option<usize>,
+    /// Where the noise of the steps comes from: continuous, as published, linear or cosine
+    #[arg(long, help_heading = "Diffusion", value_name = "KIND", value_parser = variant::<ScheduleKind>)]
+    schedule: Option<ScheduleKind>,
     /// Noise at the start of the schedule
     #[arg(long, help_heading = "Diffusion", value_name = "X")]
     beta_min: Option<f64>,
@@ -91,6 +95,9 @@ impl NetworkOptions {
     /// Writes what was given over a configuration's schedule and generator.
     pub fn apply(&self, config: &mut TrainConfig) {
         set!(self => config.schedule; num_timesteps, beta_min, beta_max);
+        if let Some(kind) = self.schedule {
+            config.schedule.kind = kind;
+        }
         set!(self => config.generator; network, image_size, num_channels, num_channels_dae, ch_mult, num_res_blocks,
             attn_resolutions, nz, z_emb_dim, n_mlp, resblock_type, progressive, progressive_input,
             progressive_combine, embedding_type, fourier_scale, fir_kernel, dropout);

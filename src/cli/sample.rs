@@ -10,6 +10,7 @@ use clap::{Arg, Args};
 use super::PUBLISHED;
 use super::device::DeviceOption;
 use super::network::{NetworkOptions, variant};
+use super::sampler::SamplerOptions;
 use crate::data::ImageShape;
 use crate::data::toys::Kind;
 use crate::error::Error;
@@ -42,6 +43,8 @@ pub struct SampleArgs {
     /// Use the parameters as they are, not their moving average
     #[arg(long)]
     raw: bool,
+    #[command(flatten)]
+    sampler: SamplerOptions,
 
     /// How many pictures [default: 64, of points 4096; 8 where each makes a row]
     #[arg(long, help_heading = "Pictures", value_name = "N", value_parser = at_least_1())]
@@ -126,16 +129,17 @@ pub fn run(args: &SampleArgs) -> anyhow::Result<ExitCode> {
     // Options of the network, as the published program is given all of them.
     let options = |config: &mut TrainConfig| args.network.apply(config);
     let source = Source::open_as(&run, args.which(), args.raw, &train::for_model(&options), dtype, &device)?;
-    let Source { dataset, generator, process, path, step, averaged, note, .. } = source;
+    let Source { dataset, generator, process, path, step, averaged, note, .. } = args.sampler.apply(source)?;
     if let Some(note) = note {
         eprintln!("{note}");
     }
-    let (parameters, steps) = (if averaged { "averaged" } else { "raw" }, process.num_timesteps());
+    let (parameters, steps) = (if averaged { "averaged" } else { "raw" }, process.steps().len());
     eprintln!("{}: {parameters} parameters after {step} steps, {steps} steps a picture", path.display());
 
     let config = generator.config();
     let (height, width, channels) = (config.image_size, config.image_size, config.num_channels);
     let shape = ImageShape { height, width, channels };
+    ensure!(config.nz > 0 || args.z_variants.is_none(), "--z-variants draws another z, and this generator has none");
     let points = shape == ImageShape::POINT;
     ensure!(!points || args.trajectory.is_none(), "--trajectory shows pictures, and this generator draws points");
     let (samples_are, default_count, default_batch) = if points { ("points", 4096, 512) } else { ("pictures", 64, 16) };

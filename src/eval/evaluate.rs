@@ -113,8 +113,9 @@ pub fn evaluate(
         (found.inception_score, found.inception_score_std) = (Some(score.mean), Some(score.deviation));
     }
     if let Subject::Generator { source, device, .. } = subject {
-        (found.step, found.averaged) = (Some(source.step), Some(source.averaged));
-        found.sampling = sampling(&timing, BATCH, source.process.num_timesteps(), device.name());
+        (found.step, found.averaged, found.sampler) =
+            (Some(source.step), Some(source.averaged), source.process.sampler());
+        found.sampling = sampling(&timing, BATCH, source.process.steps().len(), device.name());
     }
     [data_journal, journal].iter_mut().for_each(Journal::finish);
     Ok((found, statistics))

@@ -60,14 +60,12 @@ pub fn evaluate_points(
         found.warnings.push(format!("there are {count} points, {asked} were asked for"));
     }
     if let Subject::Generator { source, device, .. } = subject {
-        (found.step, found.averaged) = (Some(source.step), Some(source.averaged));
-        found.sampling = sampling(&timing, BATCH, source.process.num_timesteps(), device.name());
+        (found.step, found.averaged, found.sampler) =
+            (Some(source.step), Some(source.averaged), source.process.sampler());
+        found.sampling = sampling(&timing, BATCH, source.process.steps().len(), device.name());
         if source.dataset != kind.name() {
-            found.warnings.push(format!(
-                "the generator learnt {}, the modes are those of {}",
-                source.dataset,
-                kind.name()
-            ));
+            let (learnt, name) = (&source.dataset, kind.name());
+            found.warnings.push(format!("the generator learnt {learnt}, the modes are those of {name}"));
         }
     }
     Ok(found)

@@ -4,6 +4,7 @@ use std::fmt;
 
 use serde::Serialize;
 
+use crate::diffusion::SamplerKind;
 use crate::metrics::{KernelDistance, Neighbours};
 
 /// The metrics of some pictures, with all that they depend on. What is undefined or was not asked for is not there.
@@ -16,6 +17,9 @@ pub struct Evaluation {
     pub step: Option<u64>,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub averaged: Option<bool>,
+    /// How a DDPM drew.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub sampler: Option<SamplerKind>,
     /// What the generator draws from, and the subsets of KID.
     pub seed: u64,
     /// Pictures or points that were judged.
@@ -120,9 +124,10 @@ impl fmt::Display for Evaluation {
             Some(false) => ", raw parameters",
             None => "",
         };
+        let sampler = self.sampler.map_or(String::new(), |sampler| format!(", {sampler} sampling"));
         let what = if self.extractor.is_some() { "pictures" } else { "points" };
         let jpeg = if self.via_jpeg { " through JPEG" } else { "" };
-        writeln!(f, "{}{step}{parameters}: {} {what}{jpeg}, seed {}", self.subject, self.count, self.seed)?;
+        writeln!(f, "{}{step}{parameters}{sampler}: {} {what}{jpeg}, seed {}", self.subject, self.count, self.seed)?;
         let count = self.data_count.map_or(String::new(), |count| format!(" ({count} {what})"));
         writeln!(f, "against {}{count}", self.data)?;
         if let (Some(extractor), Some(dim)) = (&self.extractor, self.dim) {

@@ -72,8 +72,10 @@ impl Subject {
                 let mut sum = crc32fast::Hasher::new();
                 source.generator.params().iter().for_each(|param| sum.update(&param.value().to_le_bytes()));
                 let (parameters, config) = (sum.finalize(), source.generator.config());
-                let device = device.name();
-                format!("generator {parameters:08x} {config:?}\n{:?}, seed {seed} on {device}", source.schedule)
+                let (process, device) = (&source.process, device.name());
+                let drawn = (process.method(), process.prediction(), process.sampler(), process.steps().len());
+                let schedule = &source.schedule;
+                format!("generator {parameters:08x} {config:?}\n{schedule:?}, {drawn:?}, seed {seed} on {device}")
             }
             Subject::Folder(folder) => format!("pictures in {}", crate::data::Dataset::origin(folder)),
             Subject::Array(array) => format!("array of {:?}", array.shape),

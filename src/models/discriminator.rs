@@ -29,6 +29,8 @@ pub enum DiscriminatorSize {
     Large,
     /// Linear layers of width `ngf`, for points: pictures of 1x1 whose coordinates are the channels.
     Mlp,
+    /// None at all, without a parameter: a DDPM's.
+    None,
 }
 
 /// The discriminator's options; what a file leaves out has the published default.
@@ -60,7 +62,7 @@ impl DiscriminatorConfig {
         match self.size {
             DiscriminatorSize::Small => &[(2, false), (4, true), (8, true), (8, true)],
             DiscriminatorSize::Large => &[(4, true), (8, true), (8, true), (8, true), (8, true), (8, true)],
-            DiscriminatorSize::Mlp => &[],
+            DiscriminatorSize::Mlp | DiscriminatorSize::None => &[],
         }
     }
 
@@ -126,6 +128,7 @@ pub struct Discriminator {
 enum Body {
     Convolutional(Box<Convolutional>),
     Mlp(Mlp),
+    None,
 }
 
 /// The published network for pictures.
@@ -234,6 +237,7 @@ impl Body {
             DiscriminatorSize::Mlp => {
                 Body::Mlp(Mlp::new(root, features(2 * config.num_channels) + config.t_emb_dim, config.ngf, 1))
             }
+            DiscriminatorSize::None => Body::None,
         })
     }
 }
@@ -286,6 +290,7 @@ impl Discriminator {
                 let time = t.sinusoidal(self.config.t_emb_dim, pair.dtype(), &pair.device())?;
                 network.forward(&ops::concat_channels(&fourier_features(&pair)?, &time)?)?
             }
+            Body::None => return Err(Error::config("discriminator.size is none: there is nothing that could judge")),
         };
         ops::cast(&logits, x_t.dtype())
     }

@@ -1,5 +1,5 @@
 //! G(x_t, t, z): the network that a denoising diffusion GAN trains to predict the clean x_0 (Xiao, Kreis, Vahdat, ICLR
-//! 2022). What it is made of is an option.
+//! 2022), and without z the one that a DDPM trains to predict the noise. What it is made of is an option.
 
 use super::mlp::{Mlp, features, fourier_features};
 use super::ncsnpp::{EmbeddingType, GeneratorConfig, Ncsnpp, Network};
@@ -80,7 +80,7 @@ impl Generator {
         }
     }
 
-    /// The prediction of x_0 from x_t [N, H, W, C], the time of each sample and z [N, nz]; the shape and type of x_t.
+    /// The prediction from x_t [N, H, W, C], the time of each sample and z [N, nz]; the shape and type of x_t.
     pub fn forward(&self, x: &Var, t: &Timesteps, z: &Var) -> Result<Var> {
         self.run(x, t, z, None)
     }
@@ -98,7 +98,10 @@ impl Generator {
             Body::Ncsnpp(network) => network.forward(x, t, z, dropout)?,
             Body::Mlp(network) => {
                 let point = ops::reshape(x, &[t.len(), self.config.num_channels])?;
-                let mut h = ops::concat_channels(&fourier_features(&point)?, z)?;
+                let mut h = fourier_features(&point)?;
+                if self.config.nz > 0 {
+                    h = ops::concat_channels(&h, z)?;
+                }
                 if self.config.conditional {
                     h = ops::concat_channels(&h, &t.sinusoidal(TIME_WIDTH, x.dtype(), &x.device())?)?;
                 }

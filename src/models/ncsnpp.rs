@@ -4,6 +4,9 @@
 //! levels on the way up, whose every block also sees the matching output of the way down. The z mapping's result
 //! scales and shifts every adaptive group norm, the time is added inside every block. Parameters carry their
 //! published names, `all_modules.N` for the N-th part in the order of construction.
+//!
+//! Without z (`nz` 0) it is the NCSN++ of a diffusion model: a norm's `style` gives way to a `weight` and `bias`, and there
+//! is no `z_transform`; all else keeps name and shape.
 
 mod block;
 mod config;
@@ -34,6 +37,7 @@ pub(super) struct Ncsnpp {
     up: Vec<UpLevel>,
     /// `None` where every level adds its own part of the picture.
     tail: Option<Tail>,
+    /// Empty without z.
     z_mapping: Vec<Linear>,
 }
 
@@ -92,7 +96,8 @@ impl Ncsnpp {
             ResBlock::new(&mut modules.next(), config, deepest, deepest, Resizing::Keep)?,
         );
         let (up, tail) = up::build(&mut modules, config, deepest, &mut skips)?;
-        let z_mapping = (0..=config.n_mlp)
+        let z_layers = if config.nz > 0 { config.n_mlp + 1 } else { 0 };
+        let z_mapping = (0..z_layers)
             .map(|layer| {
                 // Between the linear layers, and before the first, stand layers without parameters.
                 let mut scope = root.child(format_args!("z_transform.{}", 2 * layer + 1));
@@ -108,7 +113,7 @@ impl Ncsnpp {
     pub fn forward(&self, x: &Var, t: &Timesteps, z: &Var, dropout: Option<Key>) -> Result<Var> {
         let z = self.map_z(z)?;
         let time = self.embed_time(t, x)?;
-        let condition = Condition { z: &z, time: time.as_ref(), dropout };
+        let condition = Condition { z: z.as_ref(), time: time.as_ref(), dropout };
         let x = if self.config.centered { x.clone() } else { ops::affine(x, 2.0, -1.0)? };
 
         let mut skips = vec![self.stem.forward(&x)?];
@@ -131,12 +136,15 @@ impl Ncsnpp {
     }
 
     /// z [N, nz] -> [N, z_emb_dim].
-    fn map_z(&self, z: &Var) -> Result<Var> {
+    fn map_z(&self, z: &Var) -> Result<Option<Var>> {
+        if self.z_mapping.is_empty() {
+            return Ok(None);
+        }
         let mut h = ops::pixel_norm(z)?;
         for layer in &self.z_mapping {
             h = ops::silu(&layer.forward(&h)?)?;
         }
-        Ok(h)
+        Ok(Some(h))
     }
 
     /// SiLU of the time embedding [N, 4 width], which is how every block takes it.

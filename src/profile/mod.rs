@@ -15,8 +15,8 @@ use std::time::Instant;
 use serde::Serialize;
 
 use crate::backend::trace::{self, Operation};
-use crate::diffusion::Process;
-use crate::error::Result;
+use crate::diffusion::Method;
+use crate::error::{Error, Result};
 use crate::models::Generator;
 use crate::sample::denoise;
 use crate::tensor::{DType, Device, Key, Tensor, normal};
@@ -26,7 +26,7 @@ use crate::train::{TrainConfig, Trainer};
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, serde::Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Part {
-    /// The generator forward, and the draw from the posterior.
+    /// The generator forward, and what its output makes of the state.
     Denoise,
     /// A training step without the gradient penalty R1, as most are.
     Train,
@@ -99,6 +99,9 @@ fn run_part(part: Part, config: &TrainConfig, options: &ProfileOptions) -> Resul
     match part {
         Part::Denoise => denoising(config, config.precision.on(&options.device)?, options),
         Part::Train => training(TrainConfig { r1_gamma: 0.0, ..config.clone() }, options),
+        Part::TrainR1 if config.method == Method::Ddpm => {
+            Err(Error::config("a DDPM has no discriminator, and no step with R1: measure denoise and train"))
+        }
         Part::TrainR1 => {
             let r1_gamma = if config.r1_gamma > 0.0 { config.r1_gamma } else { 1.0 };
             training(TrainConfig { r1_gamma, lazy_reg: 1, ..config.clone() }, options)
@@ -110,7 +113,7 @@ fn denoising(config: &TrainConfig, dtype: DType, options: &ProfileOptions) -> Re
     config.validate()?;
     let device = &options.device;
     let generator = Generator::new(&config.generator, config.seed, dtype, device)?;
-    let process = Process::new(&config.schedule)?;
+    let process = config.process()?;
     let numbers = |shape: &[usize], stream| {
         normal([&[options.batch], shape].concat(), Key { seed: 0, stream }, DType::F32, device)
     };

@@ -8,6 +8,8 @@ use serde_json::{Map, Value};
 pub struct Measured {
     pub step: Option<u64>,
     pub averaged: Option<bool>,
+    /// How a DDPM drew.
+    pub sampler: Option<String>,
     /// Pictures that were judged.
     pub count: Option<u64>,
     /// Whether they went through JPEG before.
@@ -34,8 +36,6 @@ pub struct Sampling {
     pub images_per_s: Option<f64>,
     pub device: Option<String>,
     pub threads: Option<u64>,
-    /// Of a DDPM.
-    pub sampler: Option<String>,
 }
 
 /// A number that an evaluation may have.
@@ -103,8 +103,7 @@ impl Measured {
 
     /// How the pictures were drawn: numbers of another way are of another curve's point.
     fn way(&self) -> (Option<u64>, Option<bool>, Option<&str>) {
-        let sampler = self.sampling.as_ref().and_then(|sampling| sampling.sampler.as_deref());
-        (self.nfe(), self.averaged, sampler)
+        (self.nfe(), self.averaged, self.sampler.as_deref())
     }
 
     /// What tells one evaluation of a run from another in a table's head: the sampler and its steps, raw parameters.

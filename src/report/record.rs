@@ -114,6 +114,7 @@ impl Record {
     pub fn method(&self) -> &'static str {
         match self.setting("method").as_deref() {
             Some("ddpm") => "DDPM",
+            Some("one_shot") => "one-shot GAN",
             _ => "DDGAN",
         }
     }

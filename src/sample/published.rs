@@ -8,13 +8,17 @@ use serde_json::{Map, Value as Json};
 
 use crate::checkpoint::Tensors;
 use crate::checkpoint::pth::Pth;
-use crate::diffusion::ScheduleConfig;
+use crate::diffusion::{Method, Prediction, ScheduleConfig};
 use crate::error::{Error, Result};
 use crate::models::GeneratorConfig;
 
 /// What sampling needs to know of a training's configuration.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Model {
+    #[serde(default)]
+    pub method: Method,
+    #[serde(default)]
+    pub prediction: Prediction,
     #[serde(default)]
     pub dataset: String,
     pub schedule: ScheduleConfig,
@@ -39,7 +43,8 @@ impl Known {
     pub fn defaults() -> Known {
         let (schedule, generator) = (ScheduleConfig::default(), GeneratorConfig::default());
         // What `netG_N.pth` holds, unless the training kept no average.
-        let model = Model { dataset: String::new(), schedule, generator, averaged: true };
+        let (method, prediction, dataset) = (Method::Ddgan, Prediction::X0, String::new());
+        let model = Model { method, prediction, dataset, schedule, generator, averaged: true };
         Known { model, image_size: None, origin: "the published defaults".into() }
     }
 
@@ -62,9 +67,11 @@ impl Known {
     ///
     /// Errors: an option of another type than it should have.
     pub fn from_options(options: &Map<String, Json>, path: &Path) -> Result<Known> {
-        let Model { schedule, generator, averaged, .. } = Known::defaults().model;
+        let Model { method, prediction, schedule, generator, averaged, .. } = Known::defaults().model;
         Ok(Known {
             model: Model {
+                method,
+                prediction,
                 dataset: options.get("dataset").and_then(Json::as_str).unwrap_or_default().into(),
                 schedule: overlay(&schedule, options, path)?,
                 generator: overlay(&generator, options, path)?,

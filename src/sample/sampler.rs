@@ -1,5 +1,5 @@
 //! Ancestral sampling (Xiao, Kreis, Vahdat, ICLR 2022, section 3.3): T times the generator predicts x_0, and x_t is
-//! drawn from the posterior q(x_t | x_{t+1}, x_0).
+//! drawn from the posterior q(x_t | x_{t+1}, x_0). What a DDPM does instead is told in `diffusion/reverse.rs`.
 
 use std::cell::RefCell;
 use std::iter::once;
@@ -18,11 +18,12 @@ use crate::tensor::{DType, Device, Tensor};
 pub struct Denoised {
     /// The prediction of x_0, [N, H, W, C].
     pub x0: Tensor,
-    /// x_t of the same shape.
+    /// x_t, or the next state, of the same shape.
     pub x_t: Tensor,
 }
 
-/// One step from x_{t+1} [N, H, W, C] to x_t, with the generator's latent z [N, nz] and the posterior's noise.
+/// One step from x_{t+1} [N, H, W, C] to x_t (of a DDPM, to its next state), with the generator's latent z [N, nz] and the
+/// step's noise.
 pub fn denoise(
     generator: &Generator,
     process: &Process,
@@ -33,10 +34,10 @@ pub fn denoise(
 ) -> Result<Denoised> {
     let _range = trace::range(|| format!("denoising step {t}"));
     no_grad(|| {
-        let t = vec![t; x_t1.shape()[0]];
+        let times = generator.times(process.schedule(), &vec![t; x_t1.shape()[0]]);
         let x_t1 = Var::constant(x_t1.clone());
-        let x0 = generator.forward(&x_t1, &generator.times(process.schedule(), &t), &Var::constant(z.clone()))?;
-        let x_t = process.posterior_step(&x0, &x_t1, &t, noise)?;
+        let output = generator.forward(&x_t1, &times, &Var::constant(z.clone()))?;
+        let (x0, x_t) = process.denoise(output, &x_t1, t, noise)?;
         Ok(Denoised { x0: x0.into_value(), x_t: x_t.into_value() })
     })
 }
@@ -95,7 +96,7 @@ impl<'a> Sampler<'a> {
         }
     }
 
-    /// As [`Sampler::draw`], and shows every step: x_{t+1} and what came of it, from t = T - 1 down to 0.
+    /// As [`Sampler::draw`], and shows every step: x_{t+1} and what came of it, from t = T - 1 down.
     pub fn trace(&self, draws: &[Draw], visit: impl FnMut(&Tensor, &Denoised)) -> Result<Tensor> {
         let input = |part| {
             let shape = self.shape(draws.len(), part);
@@ -111,7 +112,7 @@ impl<'a> Sampler<'a> {
         mut visit: impl FnMut(&Tensor, &Denoised),
     ) -> Result<Tensor> {
         let mut x = input(Part::Start)?;
-        for t in (0..self.process.num_timesteps()).rev() {
+        for t in self.process.steps() {
             let (z, noise) = (input(Part::Z(t))?, input(Part::Noise(t))?);
             let step = denoise(self.generator, self.process, &x, t, &z, &noise)?;
             visit(&x, &step);
@@ -122,7 +123,7 @@ impl<'a> Sampler<'a> {
 
     /// Everything that is random in a batch.
     pub(super) fn parts(&self) -> impl Iterator<Item = Part> {
-        once(Part::Start).chain((0..self.process.num_timesteps()).flat_map(|t| [Part::Z(t), Part::Noise(t)]))
+        once(Part::Start).chain(self.process.steps().flat_map(|t| [Part::Z(t), Part::Noise(t)]))
     }
 
     /// The shape of a part's numbers in a batch.

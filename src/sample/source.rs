@@ -136,7 +136,7 @@ impl Source {
     fn load(tensors: &mut impl Tensors, prefix: &str, model: Model, dtype: DType, device: &Device) -> Result<Source> {
         let path = tensors.path().to_path_buf();
         let describe = |e: Error| Error::format(&path, format!("its configuration: {e}"));
-        let process = Process::new(&model.schedule).map_err(describe)?;
+        let process = Process::of(model.method, model.prediction, &model.schedule).map_err(describe)?;
         // Before memory is taken for a network as large as the configuration claims.
         checkpoint::check(tensors, prefix, &Generator::outline(&model.generator).map_err(describe)?)?;
         let generator = Generator::new(&model.generator, 0, dtype, device).map_err(describe)?;
@@ -148,7 +148,8 @@ impl Source {
     /// Writes the generator alone, under the published names, with its configuration.
     pub fn save(&self, path: &Path) -> Result<()> {
         let (generator, schedule) = (self.generator.config().clone(), self.schedule.clone());
-        let config = Model { dataset: self.dataset.clone(), schedule, generator, averaged: self.averaged };
+        let (method, prediction, dataset) = (self.process.method(), self.process.prediction(), self.dataset.clone());
+        let config = Model { method, prediction, dataset, schedule, generator, averaged: self.averaged };
         let (format, step) = (checkpoint::FORMAT, self.step);
         let header = Header { format, step, epoch: 0, seed: 0, pictures: None, updates: None, config };
         header.write(path, &checkpoint::entries("", self.generator.params()).collect::<Vec<_>>())

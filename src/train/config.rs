@@ -4,9 +4,11 @@ use std::path::PathBuf;
 
 use serde::{Deserialize, Serialize};
 
+use super::losses::Loss;
 use crate::data::picture::Filter;
-use crate::diffusion::{Schedule, ScheduleConfig};
+use crate::diffusion::{Method, Prediction, Process, ScheduleConfig};
 use crate::error::{Error, Result, check_range};
+use crate::models::discriminator::DiscriminatorSize;
 use crate::models::{DiscriminatorConfig, Generator, GeneratorConfig};
 use crate::tensor::Precision;
 
@@ -14,6 +16,18 @@ use crate::tensor::Precision;
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct TrainConfig {
+    /// What is trained. A DDPM has no discriminator, and the keys about one mean nothing to it.
+    pub method: Method,
+    /// What the generator's output is.
+    pub prediction: Prediction,
+    /// What generator and discriminator compete by.
+    pub loss: Loss,
+    /// RDUOT's tau: the cost of a number's way from x_{t+1} to x_0.
+    pub uot_tau: f64,
+    /// The weight, in the generator's loss, of a second discriminator, of x_0; 0 leaves it out.
+    pub x0_weight: f64,
+    /// The weight of the mean distance between x_0 and its prediction; 0 leaves it out.
+    pub l1_weight: f64,
     /// The name of the data set.
     pub dataset: String,
     /// The folder that was asked to be searched for it first.
@@ -68,6 +82,12 @@ pub struct TrainConfig {
 impl Default for TrainConfig {
     fn default() -> Self {
         TrainConfig {
+            method: Method::default(),
+            prediction: Prediction::default(),
+            loss: Loss::default(),
+            uot_tau: 1e-3,
+            x0_weight: 0.0,
+            l1_weight: 0.0,
             dataset: "digits".into(),
             data_dir: None,
             flip: None,
@@ -100,6 +120,11 @@ impl Default for TrainConfig {
 }
 
 impl TrainConfig {
+    /// The process that is trained on, and sampled with all of its steps. Errors: those of [`Process::of`].
+    pub fn process(&self) -> Result<Process> {
+        Process::of(self.method, self.prediction, &self.schedule)
+    }
+
     /// Errors name the key, and what would work.
     pub fn validate(&self) -> Result<()> {
         // Numbers beyond these cannot be written to a TOML file.
@@ -128,11 +153,27 @@ impl TrainConfig {
                 return Err(Error::setting(key, value, "at least 0 and below 1"));
             }
         }
-        if !(self.r1_gamma >= 0.0 && self.r1_gamma.is_finite()) {
-            return Err(Error::setting("r1_gamma", self.r1_gamma, "0 or a positive number"));
+        let weights = [
+            ("r1_gamma", self.r1_gamma),
+            ("uot_tau", self.uot_tau),
+            ("x0_weight", self.x0_weight),
+            ("l1_weight", self.l1_weight),
+        ];
+        for (key, value) in weights {
+            if !(value >= 0.0 && value.is_finite()) {
+                return Err(Error::setting(key, value, "0 or a positive number"));
+            }
         }
-        Schedule::new(&self.schedule)?;
+        self.process()?;
         Generator::outline(&self.generator)?;
+        self.check_objectives()?;
+        if self.method == Method::Ddpm {
+            return self.check_ddpm();
+        }
+        if self.discriminator.size == DiscriminatorSize::None {
+            let expected = "another one: a GAN has a discriminator";
+            return Err(Error::setting("discriminator.size", "none", expected));
+        }
         // The discriminator sees what the generator makes.
         let (generator, discriminator) = (&self.generator, &self.discriminator);
         if generator.num_channels != discriminator.num_channels {

@@ -7,7 +7,8 @@ use serde::Serialize;
 use super::TrainConfig;
 use crate::checkpoint::safetensors::Reader;
 use crate::checkpoint::{self, DISCRIMINATOR, Header};
-use crate::error::Result;
+use crate::error::{Error, Result};
+use crate::models::discriminator::DiscriminatorSize;
 use crate::models::{Discriminator, DiscriminatorConfig};
 use crate::tensor::{DType, Device};
 
@@ -24,6 +25,9 @@ pub fn export_discriminator(checkpoint: &Path, out: &Path) -> Result<()> {
     reader.verify()?;
     let Header { format, step, epoch, seed, config, .. }: Header<TrainConfig> = Header::read(&reader)?;
     let config = &config.discriminator;
+    if config.size == DiscriminatorSize::None {
+        return Err(Error::format(checkpoint, "is of a DDPM, which has no discriminator"));
+    }
     checkpoint::check(&reader, DISCRIMINATOR, &Discriminator::outline(config)?)?;
     let discriminator = Discriminator::new(config, 0, DType::F32, &Device::Cpu)?;
     checkpoint::load(&mut reader, DISCRIMINATOR, discriminator.params())?;

@@ -41,6 +41,9 @@ impl Import {
         let average = content.average()?;
         let config = configuration(&content, average.is_some(), base, path, set)?;
         config.validate().map_err(|e| Error::format(path, format!("its options: {e}")))?;
+        if config.x0_weight > 0.0 {
+            return Err(Error::setting("x0_weight", config.x0_weight, "0: the file has no discriminator of x_0"));
+        }
 
         let mut trainer = Trainer::new(&config, DType::F32, &Device::Cpu)?;
         let Content { mut generator, mut discriminator, generator_optimizer, discriminator_optimizer, .. } = content;
@@ -106,9 +109,10 @@ fn configuration(
 /// What `set` does to a configuration, for the part of one that is a model.
 pub fn for_model(set: &dyn Fn(&mut TrainConfig)) -> impl Fn(&mut Model) {
     move |model| {
-        let Model { dataset, schedule, generator, .. } = model.clone();
-        let mut config = TrainConfig { dataset, schedule, generator, ..Default::default() };
+        let Model { method, prediction, dataset, schedule, generator, .. } = model.clone();
+        let mut config = TrainConfig { method, prediction, dataset, schedule, generator, ..Default::default() };
         set(&mut config);
+        (model.method, model.prediction) = (config.method, config.prediction);
         (model.dataset, model.schedule, model.generator) = (config.dataset, config.schedule, config.generator);
     }
 }

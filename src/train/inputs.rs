@@ -47,10 +47,14 @@ impl HalfInputs {
 
 /// Some samples of [N, ...].
 fn pictures(x: &Tensor, range: &Range<usize>) -> Result<Tensor> {
+    let shape = [&[range.len()], &x.shape()[1..]].concat();
+    if x.is_empty() {
+        return Ok(x.reshape(shape));
+    }
     let size = x.len() / x.shape()[0];
     let row = Var::constant(x.reshape([1, x.len()]));
     let part = ops::slice_channels(&row, range.start * size, range.len() * size)?.into_value();
-    Ok(part.reshape([&[range.len()], &x.shape()[1..]].concat()))
+    Ok(part.reshape(shape))
 }
 
 /// The sizes of a step's random inputs, and what names their sequences.

@@ -7,6 +7,7 @@ use serde::Deserialize;
 use toml::{Table, Value};
 
 use super::TrainConfig;
+use crate::diffusion::Method;
 use crate::error::{Error, IoContext, Result};
 
 /// Some keys of a configuration, each of a type that fits.
@@ -49,6 +50,16 @@ impl Layer {
         Ok(Layer(table))
     }
 
+    /// A layer that names the method alone.
+    pub fn of_method(method: Method) -> Layer {
+        Layer(Table::from_iter([("method".into(), method.to_string().into())]))
+    }
+
+    /// The method, if this layer names one.
+    fn method(&self) -> Option<Method> {
+        self.0.get("method")?.clone().try_into().ok()
+    }
+
     /// The data set, if this layer names one.
     pub fn dataset(&self) -> Option<&str> {
         self.0.get("dataset")?.as_str()
@@ -67,9 +78,15 @@ impl TrainConfig {
         toml::to_string(self).map_err(|e| Error::config(format!("the configuration cannot be written as TOML: {e}")))
     }
 
-    /// This configuration with the keys of `layers` over it, the last on top. Lists are replaced, not joined.
+    /// This configuration with the keys of `layers` over it, the last on top. Lists are replaced, not joined. Where the
+    /// layers make a DDPM of a GAN, they lie over [`TrainConfig::as_ddpm`].
     pub fn overlaid(&self, layers: &[Layer]) -> Result<TrainConfig> {
-        let mut table: Table = toml::from_str(&self.to_toml()?).expect("just written");
+        // A DDPM begins with other values than a preset has for a GAN.
+        let base = match layers.iter().rev().find_map(Layer::method) {
+            Some(Method::Ddpm) if self.method == Method::Ddgan => &self.as_ddpm(),
+            _ => self,
+        };
+        let mut table: Table = toml::from_str(&base.to_toml()?).expect("just written");
         layers.iter().for_each(|Layer(layer)| merge(&mut table, layer));
         TrainConfig::deserialize(table).map_err(|e| Error::config(explain(&e)))
     }

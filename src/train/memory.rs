@@ -12,7 +12,7 @@ use crate::{nn, system};
 pub struct Footprint {
     /// Numbers in the generator's parameters.
     pub generator: u128,
-    /// Numbers in the discriminator's parameters.
+    /// Numbers in the discriminators' parameters.
     pub discriminator: u128,
     /// What a training step holds at most, estimated, in bytes.
     pub bytes: f64,
@@ -33,7 +33,8 @@ impl Footprint {
     /// Errors: a configuration that cannot work.
     pub fn of(config: &TrainConfig) -> Result<Footprint> {
         let generator = nn::count(&Generator::outline(&config.generator)?);
-        let discriminator = nn::count(&Discriminator::outline(&config.discriminator)?);
+        let discriminators = if config.x0_weight > 0.0 { 2 } else { 1 };
+        let discriminator = discriminators * nn::count(&Discriminator::outline(&config.discriminator)?);
         // Beside each parameter: its gradient, Adam's two moments, and the average.
         let generator_copies = if config.use_ema { 5.0 } else { 4.0 };
         let parameters = generator_copies * generator as f64 + 4.0 * discriminator as f64;
@@ -90,13 +91,11 @@ impl Footprint {
 
 impl std::fmt::Display for Footprint {
     fn fmt(&self, f: &mut std::fmt::Formatter) -> std::fmt::Result {
-        write!(
-            f,
-            "generator {:.2} million parameters, discriminator {:.2} million; about {} of memory",
-            self.generator as f64 / 1e6,
-            self.discriminator as f64 / 1e6,
-            self.memory(),
-        )
+        write!(f, "generator {:.2} million parameters", self.generator as f64 / 1e6)?;
+        if self.discriminator > 0 {
+            write!(f, ", discriminator {:.2} million", self.discriminator as f64 / 1e6)?;
+        }
+        write!(f, "; about {} of memory", self.memory())
     }
 }
 

@@ -2,12 +2,15 @@
 
 mod config;
 mod cosine;
+mod data;
+mod ddpm;
 mod export;
 mod import;
 mod inputs;
 mod layers;
 pub mod losses;
 mod memory;
+mod objectives;
 mod optimizer;
 mod presets;
 mod progress;

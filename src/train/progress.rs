@@ -68,9 +68,14 @@ impl Progress {
 
     /// After every line of statistics.
     pub fn stats(&mut self, stats: &Stats) {
-        let Stats { loss_d_real, loss_d_fake, loss_r1, loss_g, images_per_s, .. } = stats;
+        let Stats { loss_d_real, loss_d_fake, loss_r1, loss_x0, loss_g, images_per_s, .. } = stats;
         let r1 = loss_r1.map_or(String::new(), |r1| format!(" R1 {r1:.3}"));
-        self.losses = format!("D {loss_d_real:.3}+{loss_d_fake:.3}{r1}  G {loss_g:.3}  {images_per_s:.0} images/s");
+        let x0 = loss_x0.map_or(String::new(), |x0| format!("  D of x_0 {x0:.3}"));
+        let losses = match (loss_d_real, loss_d_fake) {
+            (Some(real), Some(fake)) => format!("D {real:.3}+{fake:.3}{r1}{x0}  G {loss_g:.3}"),
+            _ => format!("loss {loss_g:.4}"),
+        };
+        self.losses = format!("{losses}  {images_per_s:.0} images/s");
         if self.bar.is_none() {
             say(&self.line(stats.step, stats.epoch).1);
         }

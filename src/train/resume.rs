@@ -149,7 +149,7 @@ fn newest_whole(run: &Path, notes: &mut Vec<String>) -> Result<Option<Point>> {
 const FREE: [&str; 7] =
     ["data_dir", "stats_every", "grid_every", "grid_pictures", "checkpoint_every", "keep_checkpoints", "major_every"];
 /// Keys that decide how the training goes on, not what it goes on from.
-const STEERING: [&str; 11] = [
+const STEERING: [&str; 13] = [
     "precision",
     "grad_accum",
     "num_epoch",
@@ -160,6 +160,8 @@ const STEERING: [&str; 11] = [
     "beta2",
     "r1_gamma",
     "lazy_reg",
+    "uot_tau",
+    "l1_weight",
     "ema_decay",
 ];
 

@@ -5,13 +5,15 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
+use super::data::{check_size, open_data};
 use super::progress::{Limits, Progress};
 use super::resume::{Earlier, changes};
 use super::saver::Saver;
 use super::stats::{Interval, MeanLosses, peak_memory_mib};
 use super::{Footprint, RunDir, Stats, TrainConfig, Trainer, cosine_annealing};
 use crate::checkpoint;
-use crate::data::{self, Batch, DataSpec, Dataset, Fit, Loader, LoaderOptions};
+use crate::data::{Batch, Dataset, Loader, LoaderOptions};
+use crate::diffusion::Method;
 use crate::error::{Error, Result};
 use crate::sample::{self, Samples};
 use crate::tensor::{DType, Device, Tensor};
@@ -270,11 +272,15 @@ impl Run {
             self.progress.note(&advise(""));
             return error;
         };
-        let TrainConfig { lr_g, lr_d, .. } = self.trainer.config();
-        let advice = advise(&format!(" --lr-g {:e} --lr-d {:e}", lr_g / 2.0, lr_d / 2.0));
-        let remedy = "lower learning rates (lr_g, lr_d) or another weight of the gradient penalty (r1_gamma, lazy_reg) \
-                      may help";
-        Error::Training { step, what: format!("{what}; {remedy}; {advice}") }
+        let TrainConfig { method, lr_g, lr_d, .. } = *self.trainer.config();
+        let (remedy, flags) = match method {
+            Method::Ddpm => ("a lower learning rate (lr_g)", format!(" --lr-g {:e}", lr_g / 2.0)),
+            _ => (
+                "lower learning rates (lr_g, lr_d) or another weight of the gradient penalty (r1_gamma, lazy_reg)",
+                format!(" --lr-g {:e} --lr-d {:e}", lr_g / 2.0, lr_d / 2.0),
+            ),
+        };
+        Error::Training { step, what: format!("{what}; {remedy} may help; {}", advise(&flags)) }
     }
 
     /// Of the generator and of the discriminator.
@@ -284,17 +290,20 @@ impl Run {
     }
 
     fn write_stats(&mut self) -> Result<()> {
-        let MeanLosses { real, fake, r1, generator } = self.interval.means();
+        let MeanLosses { real, fake, r1, x0, generator } = self.interval.means();
         let [lr_g, lr_d] = self.learning_rates();
+        let TrainConfig { method, x0_weight, .. } = *self.trainer.config();
+        let adversarial = method != Method::Ddpm;
         let stats = Stats {
             step: self.steps(),
             epoch: self.epoch,
-            loss_d_real: real,
-            loss_d_fake: fake,
+            loss_d_real: adversarial.then_some(real),
+            loss_d_fake: adversarial.then_some(fake),
             loss_r1: r1,
+            loss_x0: (x0_weight > 0.0).then_some(x0),
             loss_g: generator,
             lr_g,
-            lr_d,
+            lr_d: adversarial.then_some(lr_d),
             images_per_s: self.interval.images as f64 / self.interval_started.elapsed().as_secs_f64(),
             seconds: self.earlier_seconds + self.started.elapsed().as_secs_f64(),
             peak_memory_mib: peak_memory_mib(),
@@ -308,7 +317,7 @@ impl Run {
     /// Pictures of the averaged generator from the same noise every time; none if the run is asked to stop meanwhile.
     fn write_grid(&mut self, path: PathBuf) -> Result<()> {
         let before = Instant::now();
-        let generator = self.trainer.averaged_generator();
+        let (generator, process) = (self.trainer.averaged_generator(), self.trainer.config().preview()?);
         let TrainConfig { grid_pictures, batch_size, seed, ref dataset, .. } = *self.trainer.config();
         let mut drawn = Samples::new(self.data.shape());
         let count = grid_pictures as u64;
@@ -317,7 +326,7 @@ impl Run {
                 return Ok(());
             }
             let samples = first..count.min(first + batch_size as u64);
-            let images = sample::draw(generator, self.trainer.process(), seed, samples, DTYPE, &self.device)?;
+            let images = sample::draw(generator, &process, seed, samples, DTYPE, &self.device)?;
             drawn.push(&images.to_f32());
         }
         drawn.save_overview(path, dataset)?;
@@ -353,37 +362,6 @@ impl Run {
 /// Whether the checkpoint after a step is kept for good.
 fn is_major(step: u64, every: Option<u64>) -> bool {
     step > 0 && every.is_some_and(|every| step.is_multiple_of(every))
-}
-
-/// The data set of a configuration, whose pictures must fit the networks.
-fn open_data(config: &TrainConfig) -> Result<Arc<dyn Dataset>> {
-    let (size, channels) = (config.generator.image_size, config.generator.num_channels);
-    let fit = Fit { size: Some(size), channels: Some(channels), filter: config.resize_filter };
-    let (name, data_dir) = (config.dataset.clone(), config.data_dir.clone());
-    let data = data::open(&DataSpec { name, data_dir, fit, ..Default::default() })?;
-    let shape = data.shape();
-    if [shape.height, shape.width, shape.channels] != [size, size, channels] {
-        return Err(Error::config(format!(
-            "the pictures of {} are {}x{} with {} channels, the networks are for {size}x{size} with {channels}; \
-             set image_size and num_channels",
-            config.dataset, shape.height, shape.width, shape.channels,
-        )));
-    }
-    Ok(data)
-}
-
-/// The order of the pictures depends on how many there are.
-fn check_size(data: &dyn Dataset, expected: Option<u64>) -> Result<()> {
-    match expected {
-        Some(expected) if expected != data.len() as u64 => Err(Error::config(format!(
-            "{} has {} pictures ({}), this run began with {expected}: give it the same data (--data-dir), or start a \
-             new run without --resume",
-            data.name(),
-            data.len(),
-            data.origin(),
-        ))),
-        _ => Ok(()),
-    }
 }
 
 fn introduction(dir: &RunDir, data: &dyn Dataset, footprint: &Footprint) -> String {

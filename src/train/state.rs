@@ -25,12 +25,14 @@ impl Trainer {
             tensors.extend(checkpoint::entries(checkpoint::GENERATOR_EMA, ema.params()));
         }
         tensors.extend(checkpoint::entries(checkpoint::DISCRIMINATOR, self.discriminator.params()));
-        tensors.extend(moments(checkpoint::GENERATOR_ADAM, self.generator.params(), &self.generator_optimizer));
-        tensors.extend(moments(
-            checkpoint::DISCRIMINATOR_ADAM,
-            self.discriminator.params(),
-            &self.discriminator_optimizer,
-        ));
+        let (generator, discriminator) = (self.generator.params(), self.discriminator.params());
+        tensors.extend(moments(checkpoint::GENERATOR_ADAM, generator, self.generator_optimizer.states()));
+        let (states, of_x0) = self.discriminator_optimizer.states().split_at(discriminator.len());
+        tensors.extend(moments(checkpoint::DISCRIMINATOR_ADAM, discriminator, states));
+        if let Some(network) = &self.x0_discriminator {
+            tensors.extend(checkpoint::entries(checkpoint::X0_DISCRIMINATOR, network.params()));
+            tensors.extend(moments(checkpoint::X0_DISCRIMINATOR_ADAM, network.params(), of_x0));
+        }
         let (config, seed, format) = (self.config.clone(), self.config.seed, checkpoint::FORMAT);
         let updates = [&self.generator_optimizer, &self.discriminator_optimizer].map(Optimizer::steps);
         let updates = Some(updates).filter(|updates| *updates != [self.step; 2]);
@@ -52,7 +54,11 @@ impl Trainer {
         let states = read_moments(&mut reader, checkpoint::GENERATOR_ADAM, self.generator.params())?;
         let updates = header.updates.unwrap_or([header.step; 2]);
         self.generator_optimizer.restore(updates[0], states);
-        let states = read_moments(&mut reader, checkpoint::DISCRIMINATOR_ADAM, self.discriminator.params())?;
+        let mut states = read_moments(&mut reader, checkpoint::DISCRIMINATOR_ADAM, self.discriminator.params())?;
+        if let Some(network) = &self.x0_discriminator {
+            checkpoint::load(&mut reader, checkpoint::X0_DISCRIMINATOR, network.params())?;
+            states.extend(read_moments(&mut reader, checkpoint::X0_DISCRIMINATOR_ADAM, network.params())?);
+        }
         self.discriminator_optimizer.restore(updates[1], states);
         self.step = header.step;
         if !checkpoint::holds(&reader, checkpoint::INTERVAL) {
@@ -88,8 +94,8 @@ impl Snapshot {
     }
 }
 
-fn moments([m, v]: [&str; 2], params: &[Param], optimizer: &Optimizer) -> Vec<(String, Tensor)> {
-    let entries = params.iter().zip(optimizer.states()).flat_map(|(param, state)| {
+fn moments([m, v]: [&str; 2], params: &[Param], states: &[AdamState]) -> Vec<(String, Tensor)> {
+    let entries = params.iter().zip(states).flat_map(|(param, state)| {
         [(format!("{m}{}", param.name()), state.m.clone()), (format!("{v}{}", param.name()), state.v.clone())]
     });
     entries.collect()

@@ -11,11 +11,11 @@ use ddgan::tensor::{DType, Device, Key, Precision, Tensor, normal};
 use ddgan::testing::closeness::relative_error;
 use ddgan::testing::parity::VERSIONS;
 use ddgan::testing::verify::{Tolerances, verify};
-use ddgan::train::{Losses, TrainConfig, Trainer};
+use ddgan::train::{TrainConfig, Trainer};
 
 use crate::cuda::gpu;
 use crate::fixtures::fixture;
-use crate::training::{parameters, step, tiny};
+use crate::training::{numbers, parameters, step, tiny};
 
 /// What another implementation computed, on the GPU: in the tolerances of the CPU.
 macro_rules! fixtures {
@@ -55,14 +55,10 @@ fn a_tiny_training_goes_as_on_the_cpu() {
         (0..4).map(|_| step(&mut trainer, 5)).collect::<Vec<_>>()
     };
     for (i, (got, want)) in run(&device).iter().zip(&run(&Device::Cpu)).enumerate() {
-        for (got, want) in each(got).into_iter().zip(each(want)) {
+        for (got, want) in numbers(got).into_iter().zip(numbers(want)) {
             assert!((got - want).abs() < 1e-3 * want.abs(), "step {i}: {got}, want {want}");
         }
     }
-}
-
-fn each(losses: &Losses) -> [f64; 3] {
-    [losses.discriminator.real, losses.discriminator.fake, losses.generator]
 }
 
 /// Beside the same networks in f32: with parameters that are cast where they are used, as a training has them, and with
@@ -105,7 +101,7 @@ fn a_tiny_training_in_bf16_goes_about_as_in_f32() {
     };
     let ((trainer, got), (_, want)) = (run(Precision::Bf16), run(Precision::F32));
     for (i, (got, want)) in got.iter().zip(&want).enumerate() {
-        for (got, want) in each(got).into_iter().zip(each(want)) {
+        for (got, want) in numbers(got).into_iter().zip(numbers(want)) {
             assert!((got - want).abs() < 3e-2 * want.abs(), "step {i}: {got}, in f32 {want}");
         }
     }

@@ -220,7 +220,7 @@ fn options_that_cannot_work() {
         (GeneratorConfig { num_channels_dae: 3, ..Default::default() }, &["GroupNorm", "3 channels"]),
         (GeneratorConfig { ch_mult: vec![], ..Default::default() }, &["ch_mult"]),
         (GeneratorConfig { ch_mult: vec![1, 0], ..Default::default() }, &["ch_mult"]),
-        (GeneratorConfig { nz: 0, ..Default::default() }, &["generator.nz is 0", "1 to"]),
+        (GeneratorConfig { z_emb_dim: 0, ..Default::default() }, &["generator.z_emb_dim is 0", "1 to"]),
         (GeneratorConfig { dropout: 1.0, ..Default::default() }, &["dropout", "below 1"]),
         (GeneratorConfig { fir_kernel: vec![1.0, -1.0], ..Default::default() }, &["fir_kernel", "[1.0, -1.0]"]),
     ];

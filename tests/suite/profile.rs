@@ -71,5 +71,5 @@ fn the_program_tells_where_the_time_goes() {
 fn what_cannot_be_measured_says_so() {
     let dir = tempfile::tempdir().unwrap();
     fail(dir.path(), "profile --device cpu --precision bf16", &["precision is bf16"]);
-    fail(dir.path(), "profile --device cpu --set generator.nz=0 --ceilings 1,1", &["nz"]);
+    fail(dir.path(), "profile --device cpu --set generator.n_mlp=999 --ceilings 1,1", &["n_mlp"]);
 }

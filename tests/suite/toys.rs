@@ -181,7 +181,7 @@ fn a_training_on_points_runs() {
         let points: Vec<f32> = (64 * step..64 * (step + 1)).flat_map(|i| toy.point(i)).collect();
         let inputs = trainer.draw_inputs(Tensor::from_f32(&points, [64, 1, 1, 2])).unwrap();
         let losses = trainer.step(&inputs, [1e-3, 1e-3]).unwrap();
-        assert_eq!(losses.discriminator.r1.is_some(), step % 5 == 0);
+        assert_eq!(losses.discriminator.unwrap().r1.is_some(), step % 5 == 0);
     }
 }
 

@@ -108,10 +108,14 @@ pub fn step(trainer: &mut Trainer, n: usize) -> Losses {
 /// The losses D real, D fake and G of each step.
 fn train(steps: usize, dtype: DType) -> (Trainer, Vec<[f64; 3]>) {
     let mut trainer = Trainer::new(&tiny(), dtype, &Device::Cpu).unwrap();
-    let losses =
-        (0..steps).map(|_| step(&mut trainer, 5)).map(|l| [l.discriminator.real, l.discriminator.fake, l.generator]);
-    let losses = losses.collect();
+    let losses = (0..steps).map(|_| numbers(&step(&mut trainer, 5))).collect();
     (trainer, losses)
+}
+
+/// D real, D fake and G.
+pub fn numbers(losses: &Losses) -> [f64; 3] {
+    let DiscriminatorLosses { real, fake, .. } = losses.discriminator.expect("a GAN's");
+    [real, fake, losses.generator]
 }
 
 pub fn parameters(trainer: &Trainer) -> Vec<f32> {
@@ -183,7 +187,7 @@ fn a_training_that_was_saved_continues_bit_for_bit() {
 #[test]
 fn r1_comes_every_lazy_reg_steps_and_any_batch_size_trains() {
     let mut trainer = Trainer::new(&tiny(), DType::F32, &Device::Cpu).unwrap();
-    let had_r1: Vec<bool> = [5, 1, 2, 7, 4].map(|n| step(&mut trainer, n).discriminator.r1.is_some()).to_vec();
+    let had_r1: Vec<bool> = [5, 1, 2, 7, 4].map(|n| step(&mut trainer, n).discriminator.unwrap().r1.is_some()).to_vec();
     assert_eq!(had_r1, [true, false, false, true, false]);
 }
 
@@ -209,8 +213,8 @@ fn a_batch_in_parts_trains_as_the_whole() {
         // Adam's first moment is the gradient times 1 - beta1.
         let moments = |optimizer: &Optimizer| optimizer.states().iter().flat_map(|s| s.m.to_f64()).collect::<Vec<_>>();
         let [g, d] = trainer.optimizers().map(moments);
-        let Losses { discriminator: DiscriminatorLosses { real, fake, r1 }, generator } = losses;
-        [vec![real, fake, r1.unwrap(), generator], g, d]
+        let r1 = losses.discriminator.unwrap().r1.unwrap();
+        [[&numbers(&losses)[..], &[r1]].concat(), g, d]
     };
     let whole = run(1);
     for parts in [2, 3, 10] {

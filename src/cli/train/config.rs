@@ -7,7 +7,9 @@ use clap::Args;
 
 use super::options::Options;
 use super::published::PublishedOptions;
+use crate::cli::network::variant;
 use crate::cli::switches::TrainingSwitches;
+use crate::diffusion::Method;
 use crate::train::{self, Footprint, Layer, PRESETS, TrainConfig};
 
 #[derive(Args)]
@@ -18,6 +20,9 @@ pub struct ConfigArgs {
     /// Replace one key, over the preset and the file: --set generator.nz=64
     #[arg(long, value_name = "KEY=VALUE")]
     set: Vec<String>,
+    /// What is trained: ddgan, ddpm, the diffusion model that it is compared with, or one_shot, a GAN without steps
+    #[arg(long, help_heading = "Training", value_name = "NAME", value_parser = variant::<Method>)]
+    method: Option<Method>,
     #[command(flatten)]
     options: Options,
     #[command(flatten)]
@@ -61,6 +66,8 @@ impl ConfigArgs {
         for assignment in &self.set {
             layers.push(Layer::assignment(assignment).map_err(|e| anyhow!("--set {e}"))?);
         }
+        // The method decides where the other keys begin, so that it cannot wait for the other flags.
+        layers.extend(self.method.map(Layer::of_method));
         let by_flag = self.options.dataset.as_deref();
         let by_layer = layers.iter().rev().find_map(Layer::dataset);
         let published = by_flag.filter(|_| preset.is_none() && file.is_none()).and_then(train::published_defaults);
@@ -83,6 +90,7 @@ impl ConfigArgs {
             origin += &format!(", {}", file.display());
         }
         self.set.iter().for_each(|assignment| origin += &format!(", {assignment}"));
+        self.method.iter().for_each(|method| origin += &format!(", method {method}"));
         Ok(Start { base, layers, as_published, origin, name, exp_folder })
     }
 

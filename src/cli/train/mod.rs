@@ -58,7 +58,7 @@ pub struct TrainArgs {
 
 /// Keeps what is rarely set out of `-h`.
 pub fn hide_if_rare(arg: Arg) -> Arg {
-    const RARE: [&str; 5] = ["Diffusion", "Generator", "Discriminator", "Output", super::PUBLISHED];
+    const RARE: [&str; 6] = ["Diffusion", "Objectives", "Generator", "Discriminator", "Output", super::PUBLISHED];
     let rare = arg.get_help_heading().is_some_and(|heading| RARE.contains(&heading));
     if rare { arg.hide_short_help(true) } else { arg }
 }

@@ -7,9 +7,11 @@ use clap::Args;
 use crate::cli::network::{NetworkOptions, set, variant};
 use crate::data::NAMES;
 use crate::data::picture::Filter;
+use crate::diffusion::Prediction;
 use crate::models::discriminator::DiscriminatorSize;
 use crate::tensor::Precision;
 use crate::train::TrainConfig;
+use crate::train::losses::Loss;
 
 /// What is given replaces the preset's value.
 #[derive(Args)]
@@ -56,6 +58,21 @@ pub struct Options {
     /// Compute R1 every N-th step
     #[arg(long, help_heading = "Training", value_name = "N")]
     lazy_reg: Option<u64>,
+    /// What the generator's output is: x0, previous (x_t itself) or noise
+    #[arg(long, help_heading = "Objectives", value_name = "WHAT", value_parser = variant::<Prediction>)]
+    prediction: Option<Prediction>,
+    /// What generator and discriminator compete by: non_saturating or rduot, unbalanced optimal transport
+    #[arg(long, help_heading = "Objectives", value_name = "LOSS", value_parser = variant::<Loss>)]
+    loss: Option<Loss>,
+    /// RDUOT's cost of the way from x_{t+1} to x_0
+    #[arg(long, help_heading = "Objectives", value_name = "X")]
+    uot_tau: Option<f64>,
+    /// Weight of a second discriminator, of x_0
+    #[arg(long, help_heading = "Objectives", value_name = "X")]
+    x0_weight: Option<f64>,
+    /// Weight of the mean distance between x_0 and its prediction
+    #[arg(long, help_heading = "Objectives", value_name = "X")]
+    l1_weight: Option<f64>,
     /// What the average keeps of itself at each step
     #[arg(long, help_heading = "Training", value_name = "X")]
     ema_decay: Option<f64>,
@@ -96,8 +113,9 @@ pub struct Options {
 impl Options {
     /// Writes what was given over the values of a preset.
     pub fn apply(&self, config: &mut TrainConfig) {
-        set!(self => config; dataset, resize_filter, precision, seed, batch_size, grad_accum, num_epoch, lr_g, lr_d, beta1, beta2, r1_gamma, lazy_reg,
-            ema_decay, stats_every, grid_every, grid_pictures, checkpoint_every, keep_checkpoints, major_every);
+        set!(self => config; dataset, resize_filter, precision, seed, batch_size, grad_accum, num_epoch, lr_g, lr_d,
+            beta1, beta2, r1_gamma, lazy_reg, prediction, loss, uot_tau, x0_weight, l1_weight, ema_decay,
+            stats_every, grid_every, grid_pictures, checkpoint_every, keep_checkpoints, major_every);
         self.network.apply(config);
         set!(self => config.discriminator; ngf, t_emb_dim);
         // The discriminator sees what the generator makes.

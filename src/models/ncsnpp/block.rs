@@ -9,8 +9,8 @@ use crate::{Result, ops};
 
 /// What every block is told besides its input.
 pub struct Condition<'a> {
-    /// [N, Z]: the mapped z.
-    pub z: &'a Var,
+    /// [N, Z]: the mapped z; `None` in a network without one.
+    pub z: Option<&'a Var>,
     /// [N, 4 * width]: SiLU of the time embedding; `None` if the network is not told the time.
     pub time: Option<&'a Var>,
     /// Where dropout draws from; `None` outside of training.
@@ -25,19 +25,36 @@ pub enum Resizing {
     Down,
 }
 
-enum SecondNorm {
+/// Group norm whose scale and shift come from z, or are parameters of their own.
+enum Norm {
     Adaptive(AdaptiveGroupNorm),
     Affine(GroupNorm),
+}
+
+impl Norm {
+    fn new(scope: &mut Scope, config: &GeneratorConfig, channels: usize, adaptive: bool) -> Result<Self> {
+        Ok(match adaptive && config.nz > 0 {
+            true => Norm::Adaptive(AdaptiveGroupNorm::new(scope, channels, config.z_emb_dim)?),
+            false => Norm::Affine(GroupNorm::new(scope, channels)?),
+        })
+    }
+
+    fn forward_silu(&self, x: &Var, z: Option<&Var>) -> Result<Var> {
+        match self {
+            Norm::Adaptive(norm) => norm.forward_silu(x, z.expect("a network with adaptive norms maps z")),
+            Norm::Affine(norm) => norm.forward_silu(x),
+        }
+    }
 }
 
 /// With f = SiLU of group norm and R = resampling:
 ///
 /// h = Conv_0(R(f_0(x, z))) + Dense_0(time);  h = Conv_1(dropout(f_1(h, z)));  out = (shortcut(R(x)) + h) * rescale
 pub struct ResBlock {
-    norm_0: AdaptiveGroupNorm,
+    norm_0: Norm,
     conv_0: Conv2d,
     dense_0: Linear,
-    norm_1: SecondNorm,
+    norm_1: Norm,
     conv_1: Conv2d,
     /// 1x1, where the shapes of x and h differ; the biggan blocks have one wherever they resize too.
     shortcut: Option<Conv2d>,
@@ -57,17 +74,13 @@ impl ResBlock {
         outputs: usize,
         resizing: Resizing,
     ) -> Result<Self> {
-        let z_dim = config.z_emb_dim;
-        let norm_0 = AdaptiveGroupNorm::new(&mut scope.child("GroupNorm_0"), inputs, z_dim)?;
+        let norm_0 = Norm::new(&mut scope.child("GroupNorm_0"), config, inputs, true)?;
         let conv_0 = Conv2d::new(&mut scope.child("Conv_0"), &Conv2dSpec::conv3x3(inputs, outputs, Init::average(1.0)));
         // There even if the time does not enter: the published networks have it too.
         let time_dim = 4 * config.num_channels_dae;
         let dense_0 = Linear::new(&mut scope.child("Dense_0"), time_dim, outputs, Init::average(1.0));
-        let mut norm_1_scope = scope.child("GroupNorm_1");
-        let norm_1 = match config.resblock_type {
-            ResBlockType::BigganOneadagn => SecondNorm::Affine(GroupNorm::new(&mut norm_1_scope, outputs)?),
-            _ => SecondNorm::Adaptive(AdaptiveGroupNorm::new(&mut norm_1_scope, outputs, z_dim)?),
-        };
+        let adaptive = config.resblock_type != ResBlockType::BigganOneadagn;
+        let norm_1 = Norm::new(&mut scope.child("GroupNorm_1"), config, outputs, adaptive)?;
         let conv_1 =
             Conv2d::new(&mut scope.child("Conv_1"), &Conv2dSpec::conv3x3(outputs, outputs, Init::average(0.0)));
         let shortcut = match config.resblock_type {
@@ -105,10 +118,7 @@ impl ResBlock {
         let h = resample(self.norm_0.forward_silu(x, condition.z)?)?;
         let time_bias = condition.time.map(|time| self.dense_0.forward(time)).transpose()?;
         let h = self.conv_0.forward_fused(&h, Fused { time_bias: time_bias.as_ref(), ..Fused::NOTHING })?;
-        let mut h = match &self.norm_1 {
-            SecondNorm::Adaptive(norm) => norm.forward_silu(&h, condition.z)?,
-            SecondNorm::Affine(norm) => norm.forward_silu(&h)?,
-        };
+        let mut h = self.norm_1.forward_silu(&h, condition.z)?;
         if let (Some(key), true) = (condition.dropout, self.dropout > 0.0) {
             h = ops::dropout(&h, self.dropout, Key { stream: stream(&self.path, key.stream), ..key })?;
         }

@@ -115,7 +115,7 @@ pub struct GeneratorConfig {
     pub fourier_scale: f64,
     /// Whether the output is left unbounded.
     pub not_use_tanh: bool,
-    /// Numbers in z.
+    /// Numbers in z; 0 for a network without one: plain group norms in place of the adaptive ones, and no mapping.
     pub nz: usize,
     /// Width of the z mapping.
     pub z_emb_dim: usize,
@@ -167,7 +167,7 @@ impl GeneratorConfig {
             ("generator.num_channels", self.num_channels, 1..=256),
             ("generator.num_channels_dae", self.num_channels_dae, 1..=1 << 16),
             ("generator.num_res_blocks", self.num_res_blocks, 1..=256),
-            ("generator.nz", self.nz, 1..=1 << 20),
+            ("generator.nz", self.nz, 0..=1 << 20),
             ("generator.z_emb_dim", self.z_emb_dim, 1..=1 << 20),
             ("generator.n_mlp", self.n_mlp, 0..=256),
         ];

@@ -21,6 +21,12 @@ impl GeneratorConfig {
     /// Errors: parameters of another network, or of none with these sizes of pictures.
     pub fn infer(tensors: &impl Tensors, base: &GeneratorConfig, image_size: Option<usize>) -> Result<GeneratorConfig> {
         let parts = Parts(tensors);
+        let is_network = tensors.names().iter().any(|name| name.starts_with("all_modules."));
+        if is_network && tensors.shape("z_transform.1.weight").is_none() {
+            let what = "holds no z_transform.*: what a network without a latent z was trained for does not follow from its \
+                        tensors, so that it cannot be imported; `sample` reads what `export` writes as it is";
+            return Err(Error::format(tensors.path(), what));
+        }
         let known = parts.widths(base).ok_or_else(|| {
             Error::format(
                 tensors.path(),
