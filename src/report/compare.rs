@@ -4,7 +4,6 @@ use std::path::PathBuf;
 
 use super::group::Group;
 use super::measured::{duration, thousands};
-use super::plot::STYLES;
 use super::record::Record;
 use super::table::Table;
 use crate::checkpoint;
@@ -16,12 +15,8 @@ pub struct Comparison {
 }
 
 impl Comparison {
-    /// Errors: not the folder of a run; one that is named twice; more than can be told apart.
+    /// Errors: not the folder of a run; one that is named twice.
     pub fn read(folders: &[PathBuf]) -> Result<Comparison> {
-        if folders.len() > STYLES {
-            let what = format!("{} runs are too many to tell apart: at most {STYLES} are compared", folders.len());
-            return Err(Error::config(what));
-        }
         let records = folders.iter().map(|folder| Record::read(folder)).collect::<Result<Vec<_>>>()?;
         let real: Vec<PathBuf> =
             folders.iter().map(|folder| folder.canonicalize().unwrap_or_else(|_| folder.clone())).collect();

@@ -65,7 +65,10 @@ impl Comparison {
     fn group(&self, group: &Group) -> String {
         let plots: String = group.plots(self).iter().map(|plot| plot.svg(PLOT[0], PLOT[1])).collect();
         let plots = if plots.is_empty() { plots } else { format!("<div class=\"plots\">\n{plots}</div>\n") };
-        let whose = format!("<p class=\"note\">{}</p>\n", escape(&group.ruler.describe()));
+        let whose = match &group.ruler.extractor {
+            Some(_) => format!("<p class=\"note\">{}</p>\n", escape(&group.ruler.describe())),
+            None => String::new(),
+        };
         let content = whose + &notices(&group.warnings(self)) + &group.table(self).html() + &plots;
         section(&group.ruler.heading(), &content)
     }

@@ -59,9 +59,6 @@ pub const PAPER: Colors = Colors {
     background: "#ffffff",
 };
 
-/// Curves that differ in colour or dashes.
-pub const STYLES: usize = 18;
-
 /// Pixels of text.
 const TEXT: u32 = 12;
 /// A name beside a curve takes this much of the height.
