@@ -85,7 +85,7 @@ impl Plot {
     /// Without the title.
     pub fn scene(&self, colors: &Colors, width: f64, height: f64) -> Scene {
         let named = self.curves.len() > 1 || self.curves.iter().any(|curve| curve.marked);
-        let beside = if named && !self.marked() { self.names_width().min(0.4 * width) } else { 24.0 };
+        let beside = if named { self.names_width().min(0.4 * width) } else { 24.0 };
         let theme = Theme {
             background: colors.background.into(),
             axis_color: colors.text.into(),
@@ -149,34 +149,29 @@ impl Plot {
 
     fn add_names(&self, scene: &mut Scene, place: &ComputedLayout, colors: &Colors) {
         let (top, bottom) = (place.margin_top, place.height - place.margin_bottom);
-        let (from, to) = (place.margin_left, place.width - place.margin_right);
-        // (the end's x and y, which curve), from the top.
-        let mut ends: Vec<(f64, f64, &Curve)> = self
+        let right = place.width - place.margin_right;
+        // (the end's height, which curve), from the top.
+        let mut ends: Vec<(f64, &Curve)> = self
             .curves
             .iter()
-            .filter_map(|curve| Some((curve, curve.points.last()?)))
-            .map(|(curve, &[x, y])| (place.map_x(x), place.map_y(y).clamp(top, bottom), curve))
+            .filter_map(|curve| Some((place.map_y(curve.points.last()?[1]).clamp(top, bottom), curve)))
             .collect();
-        ends.sort_by(|a, b| a.1.total_cmp(&b.1));
-        let wanted: Vec<f64> = ends.iter().map(|end| end.1).collect();
-        for ((x, _, curve), y) in ends.iter().zip(spread(&wanted, NAME_HEIGHT, top + 6.0, bottom - 6.0)) {
-            let name = shortened(&curve.name, NAME_LENGTH);
-            let width = name.chars().count() as f64 * CHARACTER;
-            let mut text = |x: f64, anchor: TextAnchor| {
-                let (size, color) = (TEXT, Some(colors.text.into()));
-                let (content, y) = (plain(&name), y + 4.0);
-                scene.add(Primitive::Text { x, y, content, size, anchor, rotate: None, bold: false, color });
-            };
-            match curve.marked {
-                true if x + width + 12.0 < to || x - width - 12.0 < from => text(x + 10.0, TextAnchor::Start),
-                true => text(x - 10.0, TextAnchor::End),
-                false => {
-                    text(to + 26.0, TextAnchor::Start);
-                    let (stroke, stroke_dasharray) = (colors.of(curve.style).into(), dashes(curve.style).dasharray());
-                    let (x1, x2) = (to + 6.0, to + 22.0);
-                    scene.add(Primitive::Line { x1, y1: y, x2, y2: y, stroke, stroke_width: 2.5, stroke_dasharray });
-                }
-            }
+        ends.sort_by(|a, b| a.0.total_cmp(&b.0));
+        let wanted: Vec<f64> = ends.iter().map(|end| end.0).collect();
+        for ((_, curve), y1) in ends.iter().zip(spread(&wanted, NAME_HEIGHT, top + 6.0, bottom - 6.0)) {
+            let (stroke, stroke_dasharray) = (colors.of(curve.style).into(), dashes(curve.style).dasharray());
+            let (x1, x2) = (right + 6.0, right + 22.0);
+            scene.add(Primitive::Line { x1, y1, x2, y2: y1, stroke, stroke_width: 2.5, stroke_dasharray });
+            scene.add(Primitive::Text {
+                x: right + 26.0,
+                y: y1 + 4.0,
+                content: plain(&shortened(&curve.name, NAME_LENGTH)),
+                size: TEXT,
+                anchor: TextAnchor::Start,
+                rotate: None,
+                bold: false,
+                color: Some(colors.text.into()),
+            });
         }
     }
 }
