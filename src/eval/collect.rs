@@ -4,9 +4,11 @@ use std::ops::Range;
 
 use super::extractor::Extractor;
 use super::journal::Journal;
+use crate::backend::philox::philox4x32;
 use crate::data::ImageShape;
 use crate::error::Result;
 use crate::metrics::{Features, Moments, Predictions};
+use crate::tensor::{Key, stream};
 
 /// Pictures drawn, read and judged at once.
 pub const BATCH: usize = 100;
@@ -47,7 +49,7 @@ pub fn collect(
     let Pictures { shape, count, get, cheap } = pictures;
     let (dim, classes) = (extractor.features(shape), extractor.classes());
     let (mut moments, mut kept, mut predictions) = (Moments::new(dim), Features::new(dim), Predictions::new(classes));
-    let (keep, predict) = (spread(count, KEPT), spread(count, predicted));
+    let (keep, predict) = (Spread::new(count, KEPT), Spread::new(count, predicted));
     let sum = |images: &Vec<f32>| crc32fast::hash(bytemuck::cast_slice(images));
     for first in (0..count).step_by(BATCH) {
         let numbers = first..count.min(first + BATCH);
@@ -67,34 +69,71 @@ pub fn collect(
         let mut batch = Features::new(dim);
         batch.push(&verdicts.features);
         moments.add(&batch);
-        let kept_now = numbers.clone().zip(batch.iter()).filter(|(number, _)| keep(*number));
+        let kept_now = numbers.clone().zip(batch.iter()).filter(|(number, _)| keep.contains(*number));
         kept_now.for_each(|(_, features)| kept.push(features));
         let rows = verdicts.probabilities.chunks_exact(classes * extractor.predictions(shape));
-        let predicted_now = numbers.clone().zip(rows).filter(|(number, _)| predict(*number));
+        let predicted_now = numbers.clone().zip(rows).filter(|(number, _)| predict.contains(*number));
         predicted_now.for_each(|(_, probabilities)| predictions.push(probabilities));
         progress(numbers.end);
     }
     Ok(Collected { count, moments, kept, predictions })
 }
 
-/// Picks `some` numbers below `all`, or all if they are fewer, at even distances.
-fn spread(all: usize, some: usize) -> impl Fn(usize) -> bool {
-    let some = some.min(all) as u128;
-    let before = move |number: usize| number as u128 * some / all.max(1) as u128;
-    move |number| before(number + 1) > before(number)
+/// Some of the numbers below `all`, from all over.
+///
+/// There is one from each of equal parts, by chance, but always the same. At even distances they could keep step with
+/// the data: of pictures whose ten classes take turns, every sixth has half of the classes.
+#[derive(Clone, Copy)]
+pub struct Spread {
+    all: u128,
+    some: u128,
+}
+
+impl Spread {
+    /// `some` numbers, or all if they are fewer.
+    pub fn new(all: usize, some: usize) -> Spread {
+        Spread { all: all as u128, some: some.min(all) as u128 }
+    }
+
+    /// The `i`-th of them, counted from 0.
+    pub fn at(self, i: usize) -> usize {
+        let key = Key { seed: 0, stream: stream("eval/spread", 0) };
+        let start = |part: u128| part * self.all / self.some;
+        let (first, end) = (start(i as u128), start(i as u128 + 1));
+        (first + u128::from(philox4x32(key, i as u64)[0]) % (end - first)) as usize
+    }
+
+    /// Whether a number below `all` is one of them.
+    pub fn contains(self, number: usize) -> bool {
+        // The last part that starts at or before the number.
+        let part = |number: u128| ((number + 1) * self.some - 1) / self.all;
+        self.some > 0 && self.at(part(number as u128) as usize) == number
+    }
 }
 
 #[cfg(test)]
 mod tests {
-    use super::spread;
+    use super::Spread;
 
     #[test]
     fn as_many_as_asked_for_are_picked_all_over() {
-        for (all, some) in [(10, 3), (10, 10), (7, 20), (60_000, 10_000), (1, 1), (5, 0)] {
-            let picked: Vec<usize> = (0..all).filter(|&number| spread(all, some)(number)).collect();
-            assert_eq!(picked.len(), some.min(all), "{some} of {all}");
-            let widest = picked.windows(2).map(|pair| pair[1] - pair[0]).max().unwrap_or(0);
-            assert!(some == 0 || widest <= all.div_ceil(some.min(all)), "{some} of {all}: {widest}");
+        for (all, some) in [(10, 3), (10, 10), (7, 20), (60_000, 10_000), (1, 1), (5, 0), (1000, 7)] {
+            let (spread, count) = (Spread::new(all, some), some.min(all));
+            let picked: Vec<usize> = (0..all).filter(|&number| spread.contains(number)).collect();
+            assert_eq!(picked, (0..count).map(|i| spread.at(i)).collect::<Vec<_>>(), "{some} of {all}");
+            for (i, number) in picked.into_iter().enumerate() {
+                assert!((i * all / count..(i + 1) * all / count).contains(&number), "{some} of {all}: {number}");
+            }
+        }
+    }
+
+    #[test]
+    fn classes_that_take_turns_are_picked_alike() {
+        for some in [2_000, 6_000, 10_000, 12_000, 30_000] {
+            let mut classes = [0; 10];
+            (0..some).for_each(|i| classes[Spread::new(60_000, some).at(i) % 10] += 1);
+            let even = some / 10;
+            assert!(classes.iter().all(|count| (even * 3 / 4..even * 5 / 4).contains(count)), "{some}: {classes:?}");
         }
     }
 }

@@ -6,7 +6,7 @@ use std::time::Instant;
 
 use rayon::prelude::*;
 
-use super::collect::{BATCH, Collected, Pictures, collect};
+use super::collect::{BATCH, Collected, Pictures, Spread, collect};
 use super::extractor::Extractor;
 use super::journal::Journal;
 use super::report::{Evaluation, Labels, Sampling};
@@ -130,11 +130,11 @@ fn judge_data(
     progress: &mut dyn FnMut(&str, usize, usize),
 ) -> Result<Collected> {
     let (shape, len) = (data.shape(), data.shape().len());
-    let place = |number: usize| (number as u128 * data.len() as u128 / total as u128) as usize;
+    let places = Spread::new(data.len(), total);
     let mut get = |numbers: Range<usize>| {
         let mut images = vec![0.0; numbers.len() * len];
         let numbered = images.par_chunks_exact_mut(len).zip(numbers);
-        numbered.try_for_each(|(out, number)| data.image(place(number), out))?;
+        numbered.try_for_each(|(out, number)| data.image(places.at(number), out))?;
         Ok(images)
     };
     let pictures = Pictures { shape, count: total, get: &mut get, cheap: true };
