@@ -111,7 +111,11 @@ pub fn frechet_distance(a: &Gaussian, b: &Gaussian) -> Result<f64> {
     let product = factor.transpose() * (&b.covariance * &factor);
     // Without the rounding errors that make its halves differ.
     let product = (&product + product.transpose()) / 2.0;
-    let trace_of_root: f64 = product.symmetric_eigenvalues().iter().map(|x| x.max(0.0).sqrt()).sum();
+    let trace_of_root: f64 = match factor.ncols() {
+        // All samples are the same.
+        0 => 0.0,
+        _ => product.symmetric_eigenvalues().iter().map(|x| x.max(0.0).sqrt()).sum(),
+    };
     let means = (&a.mean - &b.mean).norm_squared();
     Ok((means + a.covariance.trace() + b.covariance.trace() - 2.0 * trace_of_root).max(0.0))
 }

@@ -111,6 +111,22 @@ fn what_is_the_same_has_no_distance() {
     assert_eq!((found.precision, found.recall, found.density, found.coverage), (0.0, 0.0, 0.0, 0.0));
 }
 
+/// As of pictures that are all alike: a covariance of zeros has no root to speak of.
+#[test]
+fn samples_that_are_all_the_same_have_a_distance() {
+    let flat = |value: f32| {
+        let mut features = Features::new(3);
+        features.push(&[value; 3 * 8]);
+        gaussian(&features)
+    };
+    assert_eq!(frechet_distance(&flat(1.0), &flat(3.0)).unwrap(), 12.0);
+    let spread = gaussian(&features(50, 3, 1, 0.0));
+    let want = (spread.mean().add_scalar(-1.0)).norm_squared() + spread.covariance().trace();
+    for distance in [frechet_distance(&flat(1.0), &spread), frechet_distance(&spread, &flat(1.0))] {
+        assert!((distance.unwrap() - want).abs() < 1e-12 * want);
+    }
+}
+
 #[test]
 fn subsets_follow_from_the_seed_and_may_be_the_whole() {
     let (x, y) = (features(40, 5, 1, 0.0), features(40, 5, 2, 0.2));
