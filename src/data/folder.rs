@@ -10,6 +10,9 @@ use std::path::Path;
 
 mod files;
 
+/// Far beyond any data set: a label that claims more classes is not believed, since what is told of classes is a table.
+const MOST_CLASSES: u64 = 1 << 20;
+
 /// The pictures of a folder and of the folders in it, or of a zip file, in the order of their names. Labels are those
 /// of `dataset.json` as the data sets of StyleGAN and EDM have it: `{"labels": [["00000/img00000000.png", 3], ..]}`.
 /// Without it, or if its labels are no classes but vectors, all labels are 0.
@@ -72,8 +75,10 @@ fn labels(files: &Files, json: &[u8]) -> std::result::Result<Option<Vec<u32>>, S
 
     let label = |name: String| {
         let label = labels.get(&name.replace('\\', "/")).ok_or_else(|| format!("has no label for {name}"))?;
-        let class = label.as_u64().and_then(|class| u32::try_from(class).ok());
-        class.ok_or_else(|| format!("has the label {label} for {name}, expected an integer from 0 on"))
+        let class = label.as_u64().filter(|&class| class < MOST_CLASSES);
+        let expected =
+            || format!("has the label {label} for {name}, expected an integer from 0 to {}", MOST_CLASSES - 1);
+        class.map(|class| class as u32).ok_or_else(expected)
     };
     if labels.is_empty() {
         Ok(None)

@@ -233,6 +233,7 @@ fn labels_come_from_dataset_json() {
     for (json, part) in [
         (r#"{"labels": [["00000/img00000001.png", 6]]}"#, "no label for 00000/img00000000.png"),
         (&labels.replace("6", "-6"), "label -6"),
+        (&labels.replace("6", "4294967295"), "label 4294967295"),
         ("{", "not the labels"),
     ] {
         let text = open(json).unwrap_err().to_string();
