@@ -162,6 +162,7 @@ pub fn run(args: &SampleArgs) -> anyhow::Result<ExitCode> {
         // A GPU has drawn them when they are here.
         let images = images.map_err(|error| advise(error, batch.len()))?.to_f32();
         let seconds = before.elapsed().as_secs_f64();
+        sample::ensure_finite(&images)?;
         timing.add(batch.len(), seconds);
         done += batch.len();
         eprintln!("{} {samples_are} in {seconds:.3} s ({done} of {count})", batch.len());
@@ -179,7 +180,7 @@ pub fn run(args: &SampleArgs) -> anyhow::Result<ExitCode> {
 }
 
 /// What helps where a batch does not fit.
-fn advise(error: Error, batch: usize) -> anyhow::Error {
+pub fn advise(error: Error, batch: usize) -> anyhow::Error {
     match error {
         Error::OutOfMemory { .. } if batch > 1 => anyhow!("{error}; try fewer pictures at once: --batch {}", batch / 2),
         other => other.into(),

@@ -20,7 +20,7 @@ pub use output::{Output, Plan};
 pub use points::Points;
 pub use published::{Known, Model, overlay};
 pub use sampler::{Denoised, Sampler, denoise, draw};
-pub use samples::Samples;
+pub use samples::{Samples, ensure_finite};
 pub use seeds::SeedList;
 pub use source::{Source, Which};
 pub use timing::Timing;

@@ -5,7 +5,7 @@ use std::path::Path;
 use super::{Pictures, Points, png};
 use crate::data::ImageShape;
 use crate::data::toys::Kind;
-use crate::error::Result;
+use crate::error::{Error, Result};
 use crate::fsutil::write_atomic;
 use crate::metrics::ModeCoverage;
 
@@ -14,6 +14,18 @@ use crate::metrics::ModeCoverage;
 pub enum Samples {
     Pictures(Pictures),
     Points(Points),
+}
+
+/// What a generator gave, [N, H, W, C], if it is numbers.
+///
+/// Errors: it is not. As bytes NaN would be black, and nobody would know why.
+pub fn ensure_finite(values: &[f32]) -> Result<()> {
+    if values.iter().all(|x| x.is_finite()) {
+        return Ok(());
+    }
+    let what = "the generator gives numbers that are not finite: its parameters are damaged, or too large for what it \
+                computes in (--precision); try an earlier checkpoint (--step)";
+    Err(Error::config(what))
 }
 
 impl Samples {
