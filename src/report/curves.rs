@@ -2,6 +2,7 @@
 
 use super::plot::{Curve, Plot};
 use super::record::{Line, Record};
+use crate::diffusion::Method;
 
 /// A value of a line of statistics.
 pub type Value = fn(&Line) -> Option<f64>;
@@ -45,9 +46,10 @@ pub fn of_run(record: &Record) -> Vec<Plot> {
         let (title, x, y) = (title.into(), Over::Steps.label().into(), y.into());
         (!curves.is_empty()).then_some(Plot { title, x, y, log_x: false, curves })
     };
-    let generator = if record.method() == "DDPM" { "Error of the predicted noise" } else { "Generator" };
+    let generator = if is_gan(record) { "Generator" } else { "Error of the predicted noise" };
     let plots = [
         of("Discriminator", "loss", &[("real", |l| l.loss_d_real), ("fake", |l| l.loss_d_fake)]),
+        of("Discriminator of x_0, real, fake and R1 together", "loss", &[("x_0", |l| l.loss_x0)]),
         of(generator, "loss", &[("G", |l| l.loss_g)]),
         of("Gradient penalty R1", "penalty", &[("R1", |l| l.loss_r1)]),
         of("Learning rates", "rate", &[("G", |l| l.lr_g), ("D", |l| l.lr_d)]),
@@ -66,11 +68,14 @@ pub fn of_runs(runs: &[(String, &Record)]) -> Vec<Plot> {
         let (title, x, y) = (title.into(), Over::Minutes.label().into(), "loss".into());
         (!curves.is_empty()).then_some(Plot { title, x, y, log_x: false, curves })
     };
-    let is_gan = |record: &Record| record.method() != "DDPM";
     let plots = [
         of("Discriminator, real and fake together", |l| Some(l.loss_d_real? + l.loss_d_fake?), is_gan),
         of("Generator", |l| l.loss_g, is_gan),
-        of("Error of the predicted noise (DDPM)", |l| l.loss_g, |record| record.method() == "DDPM"),
+        of("Error of the predicted noise (DDPM)", |l| l.loss_g, |record| !is_gan(record)),
     ];
     plots.into_iter().flatten().collect()
+}
+
+fn is_gan(record: &Record) -> bool {
+    record.config.method != Method::Ddpm
 }

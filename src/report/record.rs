@@ -9,6 +9,7 @@ use serde::de::DeserializeOwned;
 
 use super::measured::{Measured, newest_of_each_kind};
 use crate::checkpoint;
+use crate::diffusion::Method;
 use crate::error::{Error, IoContext, Result};
 use crate::train::{self, Earlier, Footprint, TrainConfig};
 
@@ -38,6 +39,7 @@ pub struct Line {
     pub loss_d_real: Option<f64>,
     pub loss_d_fake: Option<f64>,
     pub loss_r1: Option<f64>,
+    pub loss_x0: Option<f64>,
     pub loss_g: Option<f64>,
     pub lr_g: Option<f64>,
     pub lr_d: Option<f64>,
@@ -101,21 +103,12 @@ impl Record {
         self.steps().saturating_mul(self.config.batch_size as u64)
     }
 
-    /// How a value of the configuration is written, such as that of `method`; `None` if there is no such key.
-    pub fn setting(&self, key: &str) -> Option<String> {
-        let config = serde_json::to_value(&self.config).expect("numbers, strings and lists");
-        match key.split('.').try_fold(&config, |value, key| value.get(key))? {
-            serde_json::Value::String(text) => Some(text.clone()),
-            value => Some(value.to_string()),
-        }
-    }
-
-    /// What is trained.
+    /// What is trained, for people.
     pub fn method(&self) -> &'static str {
-        match self.setting("method").as_deref() {
-            Some("ddpm") => "DDPM",
-            Some("one_shot") => "one-shot GAN",
-            _ => "DDGAN",
+        match self.config.method {
+            Method::Ddgan => "DDGAN",
+            Method::Ddpm => "DDPM",
+            Method::OneShot => "one-shot GAN",
         }
     }
 

@@ -9,8 +9,9 @@ use kuva::render::render::{Primitive, Scene};
 use super::html::escape;
 use super::picture::Embedded;
 use crate::data::ImageShape;
+use crate::diffusion::Prediction;
 use crate::error::Result;
-use crate::sample::{Draw, Pictures, SampleId, Sampler, Source, Which};
+use crate::sample::{Draw, Pictures, SampleId, Sampler, Source, Which, ensure_finite};
 use crate::tensor::{DType, Device};
 
 /// Steps that are shown, of more those that are spread evenly.
@@ -20,10 +21,12 @@ const POINTS: u64 = 400;
 /// Pixels of a cloud's side.
 const CLOUD: f64 = 150.0;
 
-/// States [N, H, W, C] of one or more samples.
+/// A step that is shown, of one or more samples [N, H, W, C].
 struct Step {
-    /// The state that the step starts from, and the x_0 that is predicted from it.
+    /// The i of the state x_i that it starts from.
+    from: usize,
     state: Vec<f32>,
+    /// The x_0 that is predicted from it; the next state, where none is.
     predicted: Vec<f32>,
 }
 
@@ -40,13 +43,19 @@ pub fn trajectory(run: &Path, seed: u64, device: &Device) -> Result<String> {
     let draws: Vec<Draw> =
         (0..if points { POINTS } else { 1 }).map(|index| Draw::Plain(SampleId { seed, index })).collect();
     let sampler = Sampler::new(generator, process, DType::F32, device.clone());
-    let mut steps = Vec::new();
+    let count = process.steps().len();
+    let shown: Vec<usize> = evenly(count, MOST_STEPS).collect();
+    let (mut numbered, mut steps) = (process.steps().enumerate(), Vec::new());
     let last = sampler.trace(&draws, |state, denoised| {
-        steps.push(Step { state: state.to_f32(), predicted: denoised.x0.to_f32() });
+        let (number, t) = numbered.next().expect("as many as there are steps");
+        if shown.contains(&number) {
+            steps.push(Step { from: t + 1, state: state.to_f32(), predicted: denoised.x0.to_f32() });
+        }
     })?;
     let last = last.to_f32();
+    ensure_finite(&last)?;
 
-    let reach = last.iter().filter(|x| x.is_finite()).fold(1.0, |max: f32, x| max.max(x.abs())) * 1.3;
+    let reach = last.iter().fold(1.0, |max: f32, x| max.max(x.abs())) * 1.3;
     let show = |values: &[f32], alt: &str| match points {
         true => cloud(values, reach, alt),
         false => picture(values, shape).html(alt),
@@ -54,11 +63,9 @@ pub fn trajectory(run: &Path, seed: u64, device: &Device) -> Result<String> {
     let frame = |caption: &str, values: &[f32]| {
         format!("<figure>{}<figcaption>{}</figcaption></figure>", show(values, caption), subscripted(caption))
     };
-    let count = steps.len();
-    let columns = evenly(count, MOST_STEPS).map(|i| {
-        let (t, Step { state, predicted }) = (count - i, &steps[i]);
-        let (from, to) = (frame(&format!("x_{t}"), state), frame("predicted x_0", predicted));
-        format!("<div>{from}{to}</div>\n")
+    let below = if process.prediction() == Prediction::Previous { "next state" } else { "predicted x_0" };
+    let columns = steps.iter().map(|Step { from, state, predicted }| {
+        format!("<div>{}{}</div>\n", frame(&format!("x_{from}"), state), frame(below, predicted))
     });
     let what = if points { format!("{POINTS} points") } else { format!("Sample 0 of seed {seed}") };
     let parameters = if *averaged { "averaged" } else { "raw" };

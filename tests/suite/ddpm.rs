@@ -260,6 +260,14 @@ fn the_program_trains_resumes_samples_and_exports_one() {
     succeed(dir.path(), "sample run --sampler ddim --steps 4 --count 2 --trajectory way.png");
     assert_eq!(png_size(&at("way.png")), [5 * 34 + 2, 4 * 34 + 2]);
 
+    succeed(dir.path(), "report run");
+    let page = fs::read_to_string(at("run/report.html")).unwrap();
+    for words in ["<dd>DDPM</dd>", "Error of the predicted noise", "x<sub>25</sub>", "x<sub>1</sub>"] {
+        assert!(page.contains(words), "no `{words}`");
+    }
+    assert_eq!(page.matches("predicted x<sub>0</sub>").count(), 8);
+    assert!(!page.contains("Discriminator</figcaption>"));
+
     succeed(dir.path(), "export run --out g.safetensors");
     assert!(sample("g.safetensors", "--sampler ddim --steps 5", 5) == ddim);
     fail(dir.path(), "export run --discriminator --out d.safetensors", &["DDPM", "no discriminator"]);

@@ -311,6 +311,12 @@ fn the_program_trains_resumes_and_samples_them() {
         text.lines().map(|line| serde_json::from_str::<Stats>(line).unwrap().loss_x0).collect::<Vec<_>>()
     };
     assert!(stats("run0").iter().all(Option::is_none) && stats("run1").iter().all(|loss| loss.is_some()));
+    for (run, method, of_x0) in [("run0", "<dd>one-shot GAN</dd>", false), ("run1", "<dd>DDGAN</dd>", true)] {
+        succeed(dir.path(), &format!("report {run}"));
+        let page = fs::read_to_string(at(run).join("report.html")).unwrap();
+        assert!(page.contains(method), "{run}");
+        assert_eq!(page.contains("Discriminator of x_0"), of_x0, "{run}");
+    }
     let names: Vec<String> = Reader::open(checkpoint(&at("run1"))).unwrap().names().into_iter().collect();
     let count = |prefix: &str| names.iter().filter(|name| name.starts_with(prefix)).count();
     assert!(count("d0.param.") > 0);
