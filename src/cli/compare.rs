@@ -6,7 +6,7 @@ use std::process::ExitCode;
 
 use clap::Args;
 
-use super::report::ensure_free;
+use super::ensure_free;
 use crate::fsutil::write_atomic;
 use crate::report::Comparison;
 

@@ -31,9 +31,10 @@ mod train_classifier;
 mod verify;
 
 use std::io::{self, Write};
+use std::path::Path;
 use std::process::ExitCode;
 
-use anyhow::Context;
+use anyhow::{Context, ensure};
 use clap::{Arg, Args, Command, CommandFactory, FromArgMatches, Parser, Subcommand};
 
 /// The heading of flags that are there because the published program has them.
@@ -120,6 +121,16 @@ fn say(text: &str) {
         eprintln!("error: {error:#}");
         std::process::exit(1);
     }
+}
+
+/// Errors: the file is there and may not be replaced.
+fn ensure_free(path: &Path, overwrite: bool) -> anyhow::Result<()> {
+    let there = path.display();
+    ensure!(
+        overwrite || !path.exists(),
+        "{there} is there already; name another file, or allow to replace it with --overwrite"
+    );
+    Ok(())
 }
 
 /// The command line. Every `--long-flag` may also be written with underscores, as published; of a flag given twice the

@@ -1,13 +1,13 @@
 //! `ddgan report`.
 
 use std::io::Write;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::process::ExitCode;
 
-use anyhow::ensure;
 use clap::Args;
 
 use super::device::DeviceOption;
+use super::ensure_free;
 use crate::fsutil::write_atomic;
 use crate::report::{Record, RunPage, run_page};
 
@@ -44,14 +44,4 @@ pub fn run(args: &ReportArgs) -> anyhow::Result<ExitCode> {
     write_atomic(&out, |file| file.write_all(html.as_bytes()))?;
     println!("{}", out.display());
     Ok(ExitCode::SUCCESS)
-}
-
-/// Errors: the file is there and may not be replaced.
-pub fn ensure_free(path: &Path, overwrite: bool) -> anyhow::Result<()> {
-    let there = path.display();
-    ensure!(
-        overwrite || !path.exists(),
-        "{there} is there already; name another file, or allow to replace it with --overwrite"
-    );
-    Ok(())
 }

@@ -3,10 +3,10 @@
 use std::path::PathBuf;
 use std::process::ExitCode;
 
-use anyhow::ensure;
 use clap::Args;
 
 use super::device::DeviceOption;
+use super::ensure_free;
 use crate::data::{self, DataSpec, Split};
 use crate::eval::{ClassifierTraining, train_classifier};
 
@@ -41,11 +41,7 @@ pub struct TrainClassifierArgs {
 pub fn run(args: &TrainClassifierArgs) -> anyhow::Result<ExitCode> {
     let name = &args.dataset;
     let out = args.out.clone().unwrap_or_else(|| format!("classifier-{name}.safetensors").into());
-    let there = out.display();
-    ensure!(
-        args.overwrite || !out.exists(),
-        "{there} is there already; name another with --out, or allow to replace it with --overwrite"
-    );
+    ensure_free(&out, args.overwrite)?;
     let device = args.device.open()?;
     let spec = |split| DataSpec { name: name.clone(), data_dir: args.data_dir.clone(), split, ..Default::default() };
     let (train, test) = (data::open(&spec(Split::Train))?, data::open(&spec(Split::Test))?);

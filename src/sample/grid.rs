@@ -4,6 +4,7 @@ use std::path::Path;
 
 use super::png;
 use crate::data::ImageShape;
+use crate::data::picture::Picture;
 use crate::error::{Error, Result};
 use crate::fsutil::write_atomic;
 
@@ -97,13 +98,6 @@ impl Pictures {
         png::check(shape)?;
         write_atomic(path, |file| png::encode(file, shape, &pixels))
     }
-}
-
-/// One picture as bytes, [H, W, C].
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Picture {
-    pub shape: ImageShape,
-    pub pixels: Vec<u8>,
 }
 
 /// The columns of a grid with about as many rows, never more.

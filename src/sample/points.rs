@@ -1,6 +1,6 @@
 //! Points in the plane, and their scatter plot beside the data.
 
-use super::grid::Picture;
+use crate::data::picture::Picture;
 use crate::data::toys::Kind;
 use crate::data::{ImageShape, Split, Toy};
 

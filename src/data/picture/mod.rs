@@ -9,7 +9,7 @@ use crate::error::{Error, Result};
 
 pub use resize::Filter;
 
-/// A picture of bytes, [H, W, C] with 1 channel (grey) or 3 (red, green, blue). It has pixels.
+/// A picture of bytes, [H, W, C]. What is decoded has pixels, of 1 channel (grey) or 3 (red, green, blue).
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Picture {
     pub shape: ImageShape,
