@@ -9,13 +9,17 @@ use anyhow::{Context, bail, ensure};
 use clap::Args;
 
 use super::device::DeviceOption;
+use super::network::variant;
+use super::sample::advise;
 use super::sampler::SamplerOptions;
+use crate::data::picture::Filter;
 use crate::data::toys::Kind;
 use crate::data::{self, DataSpec, Dataset, Fit, ImageShape, Split};
 use crate::eval::{self, Evaluation, Extractor, Options, Reference, SavedClassifier, SavedInception, Statistics};
 use crate::eval::{Subject, run_of};
 use crate::sample::{Source, Which};
 use crate::tensor::{DType, Device};
+use crate::train::Earlier;
 
 /// Measure pictures: how near they are to a data set, and how much of it they cover.
 ///
@@ -49,8 +53,11 @@ pub struct EvalArgs {
     /// How many of its pictures, evenly spread [default: all]
     #[arg(long, help_heading = "Data", value_name = "N", value_parser = at_least_2())]
     data_count: Option<u64>,
+    /// The filter that its pictures are resized with: box, bilinear, bicubic or lanczos [default: the run's, else bilinear]
+    #[arg(long, help_heading = "Data", value_name = "FILTER", value_parser = variant::<Filter>)]
+    resize_filter: Option<Filter>,
     /// Compare with saved statistics instead: .npz, or .npy as older programs have it
-    #[arg(long, help_heading = "Data", value_name = "FILE", conflicts_with_all = ["data", "data_count", "test"])]
+    #[arg(long, help_heading = "Data", value_name = "FILE", conflicts_with_all = ["data", "data_count", "test", "resize_filter"])]
     stats: Option<PathBuf>,
     /// Save the data set's statistics, for --stats: mu and sigma in an .npz
     #[arg(long, help_heading = "Data", value_name = "FILE.npz", conflicts_with = "stats")]
@@ -69,6 +76,9 @@ pub struct EvalArgs {
     /// How many pictures or points [default: 10000, of stackmnist 26000]
     #[arg(long, value_name = "N", value_parser = at_least_2())]
     count: Option<u64>,
+    /// How many pictures at once: fewer take less memory [default: 100]
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=65536))]
+    batch: Option<u32>,
     /// Decides the noise that pictures are drawn from
     #[arg(long, value_name = "N", default_value_t = 0)]
     seed: u64,
@@ -103,11 +113,15 @@ pub fn run(args: &EvalArgs) -> anyhow::Result<ExitCode> {
     Ok(ExitCode::SUCCESS)
 }
 
-/// Some ten lines in all.
-fn say(what: &str, done: usize, of: usize) {
-    let tenth = |done: usize| done * 10 / of;
-    if done == of || tenth(done) > tenth(done.saturating_sub(100)) {
-        eprintln!("{what}: {done} of {of}");
+/// Says how far it is, in some ten lines for each thing that takes its time.
+fn progress() -> impl FnMut(&str, usize, usize) {
+    let mut said = (String::new(), 0);
+    move |what, done, of| {
+        let now = (what.to_owned(), done * 10 / of);
+        if now != said {
+            eprintln!("{what}: {done} of {of}");
+            said = now;
+        }
     }
 }
 
@@ -125,6 +139,7 @@ impl EvalArgs {
             ("--classifier", self.classifier.is_some()),
             ("--inception", self.inception.is_some()),
             ("--via-jpeg", self.via_jpeg),
+            ("--batch", self.batch.is_some()),
             ("--stats", self.stats.is_some()),
             ("--save-stats", self.save_stats.is_some()),
             ("--data-count", self.data_count.is_some()),
@@ -137,7 +152,7 @@ impl EvalArgs {
             let names = Kind::ALL.map(Kind::name).join(", ");
             format!("`{name}` is no data set of points; there are: {names}")
         })?;
-        Ok(eval::evaluate_points(subject, kind, self.split(), self.count(10_000), self.seed, &mut say)?)
+        Ok(eval::evaluate_points(subject, kind, self.split(), self.count(10_000), self.seed, &mut progress())?)
     }
 
     /// Compares features and classes with those of a data set.
@@ -146,10 +161,10 @@ impl EvalArgs {
         let extractor = self.extractor(&name, device)?;
         let data = match &self.stats {
             Some(_) => None,
-            None => Some(data::open(&self.spec(&name, subject.shape()))?),
+            None => Some(data::open(&self.spec(&name, subject))?),
         };
         let reference = match (&data, &self.stats) {
-            (Some(data), _) => Reference::Data(&**data as &dyn Dataset),
+            (Some(data), _) => Reference::Data(&**data as &dyn Dataset, self.split()),
             (None, stats) => {
                 let path = stats.as_deref().expect("one of the two");
                 Reference::Statistics(Statistics::read(path)?, path.display().to_string())
@@ -158,11 +173,13 @@ impl EvalArgs {
         let options = Options {
             count: self.count(if name == "stackmnist" { 26_000 } else { 10_000 }),
             data_count: self.data_count.map_or(usize::MAX, |count| count as usize),
+            batch: self.batch.map_or(100, |batch| batch as usize),
             seed: self.seed,
             via_jpeg: self.via_jpeg,
             keep: Some(PathBuf::from(".")),
         };
-        let (found, statistics) = eval::evaluate(subject, &reference, &*extractor, &options, &mut say)?;
+        let found = eval::evaluate(subject, &reference, &*extractor, &options, &mut progress());
+        let (found, statistics) = found.map_err(|error| advise(error, options.batch))?;
         if let Some(path) = &self.save_stats {
             statistics.write(path)?;
             eprintln!("{}: statistics of {}", path.display(), found.data);
@@ -205,12 +222,20 @@ impl EvalArgs {
         }
     }
 
-    fn spec(&self, name: &str, shape: ImageShape) -> DataSpec {
+    /// The data set in the form that the generator learnt it in.
+    fn spec(&self, name: &str, subject: &Subject) -> DataSpec {
+        let ImageShape { height, channels, .. } = subject.shape();
+        let run = match subject {
+            Subject::Generator { source, .. } => run_of(&source.path),
+            _ => None,
+        };
+        let of_run = run.and_then(|run| Some(Earlier::at(&run).ok()?.config().resize_filter));
+        let filter = self.resize_filter.or(of_run).unwrap_or_default();
         DataSpec {
             name: name.to_string(),
             data_dir: self.data_dir.clone(),
             split: self.split(),
-            fit: Fit { size: Some(shape.height), channels: Some(shape.channels), ..Default::default() },
+            fit: Fit { size: Some(height), channels: Some(channels), filter },
             seed: 0,
         }
     }

@@ -78,7 +78,11 @@ impl SavedClassifier {
 impl Extractor for SavedClassifier {
     fn describe(&self) -> String {
         let About { dataset, accuracy, test_pictures, .. } = &self.about;
-        format!("our classifier of {dataset}, right for {:.2} % of {test_pictures} test pictures", 100.0 * accuracy)
+        let (percent, checksum) = (100.0 * accuracy, self.checksum);
+        // Two that are right equally often have other features.
+        format!(
+            "our classifier of {dataset}, right for {percent:.2} % of {test_pictures} test pictures, parameters {checksum:08x}"
+        )
     }
 
     fn identity(&self) -> String {

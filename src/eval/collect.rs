@@ -6,12 +6,10 @@ use super::extractor::Extractor;
 use super::journal::Journal;
 use crate::backend::philox::philox4x32;
 use crate::data::ImageShape;
-use crate::error::Result;
+use crate::error::{Error, Result};
 use crate::metrics::{Features, Moments, Predictions};
 use crate::tensor::{Key, stream};
 
-/// Pictures drawn, read and judged at once.
-pub const BATCH: usize = 100;
 /// At most so many feature vectors are kept, evenly spread over all: what compares each with each takes no more.
 const KEPT: usize = 10_000;
 
@@ -30,6 +28,8 @@ pub struct Collected {
 pub struct Pictures<'a> {
     pub shape: ImageShape,
     pub count: usize,
+    /// Pictures got and judged at once.
+    pub batch: usize,
     /// Those of a range, [N, H, W, C].
     pub get: &'a mut dyn FnMut(Range<usize>) -> Result<Vec<f32>>,
     /// Whether to get them costs little beside judging them: then it is looked at whether they are those that the
@@ -39,6 +39,8 @@ pub struct Pictures<'a> {
 
 /// Judges pictures but for those that the journal knows, and keeps the predictions of `predicted` of them, evenly
 /// spread. `progress` hears how many are done.
+///
+/// Errors: a picture that cannot be had or judged, features that are not finite.
 pub fn collect(
     extractor: &dyn Extractor,
     pictures: Pictures,
@@ -46,19 +48,24 @@ pub fn collect(
     journal: &mut Journal,
     progress: &mut dyn FnMut(usize),
 ) -> Result<Collected> {
-    let Pictures { shape, count, get, cheap } = pictures;
+    let Pictures { shape, count, batch, get, cheap } = pictures;
     let (dim, classes) = (extractor.features(shape), extractor.classes());
     let (mut moments, mut kept, mut predictions) = (Moments::new(dim), Features::new(dim), Predictions::new(classes));
     let (keep, predict) = (Spread::new(count, KEPT), Spread::new(count, predicted));
     let sum = |images: &Vec<f32>| crc32fast::hash(bytemuck::cast_slice(images));
-    for first in (0..count).step_by(BATCH) {
-        let numbers = first..count.min(first + BATCH);
+    for first in (0..count).step_by(batch) {
+        let numbers = first..count.min(first + batch);
         let images = cheap.then(|| get(numbers.clone())).transpose()?;
         let verdicts = match journal.next(images.as_ref().map(sum)) {
             Some(known) => known,
             None => {
                 let images = images.map_or_else(|| get(numbers.clone()), Ok)?;
                 let mut verdicts = extractor.judge(&images, shape)?;
+                if !verdicts.features.iter().all(|x| x.is_finite()) {
+                    let what =
+                        format!("pictures {numbers:?} have features that are not finite: other weights are needed");
+                    return Err(Error::config(format!("{}: {what}", extractor.describe())));
+                }
                 if predicted == 0 {
                     verdicts.probabilities.clear();
                 }
@@ -66,10 +73,10 @@ pub fn collect(
                 verdicts
             }
         };
-        let mut batch = Features::new(dim);
-        batch.push(&verdicts.features);
-        moments.add(&batch);
-        let kept_now = numbers.clone().zip(batch.iter()).filter(|(number, _)| keep.contains(*number));
+        let mut features = Features::new(dim);
+        features.push(&verdicts.features);
+        moments.add(&features);
+        let kept_now = numbers.clone().zip(features.iter()).filter(|(number, _)| keep.contains(*number));
         kept_now.for_each(|(_, features)| kept.push(features));
         let rows = verdicts.probabilities.chunks_exact(classes * extractor.predictions(shape));
         let predicted_now = numbers.clone().zip(rows).filter(|(number, _)| predict.contains(*number));

@@ -6,14 +6,14 @@ use std::time::Instant;
 
 use rayon::prelude::*;
 
-use super::collect::{BATCH, Collected, Pictures, Spread, collect};
+use super::collect::{Collected, Pictures, Spread, collect};
 use super::extractor::Extractor;
 use super::journal::Journal;
-use super::report::{Evaluation, Labels, Sampling};
+use super::report::{Evaluation, Labels, Sampling, name_of_data};
 use super::statistics::Statistics;
 use super::subject::Subject;
 use crate::data::picture::Picture;
-use crate::data::{Dataset, ImageShape, byte_to_unit};
+use crate::data::{Dataset, ImageShape, Split, byte_to_unit};
 use crate::error::{Error, Result};
 use crate::metrics::{Gaussian, Predictions, covered, frechet_distance, kernel_distance, kl_to_uniform, neighbours};
 use crate::sample::Timing;
@@ -21,7 +21,8 @@ use crate::sample::grid::unit_to_byte;
 
 /// What pictures are compared with.
 pub enum Reference<'a> {
-    Data(&'a dyn Dataset),
+    /// With the part of the data set that it is.
+    Data(&'a dyn Dataset, Split),
     /// Only distances between distributions can be told of them. With the name of their file.
     Statistics(Statistics, String),
 }
@@ -33,6 +34,8 @@ pub struct Options {
     pub count: usize,
     /// Pictures of the data set to judge, evenly spread; all at most.
     pub data_count: usize,
+    /// Pictures drawn or read at once.
+    pub batch: usize,
     pub seed: u64,
     /// Whether the pictures, not those of the data set, go through JPEG first, as those of the published numbers did.
     pub via_jpeg: bool,
@@ -41,6 +44,8 @@ pub struct Options {
     pub keep: Option<PathBuf>,
 }
 
+/// Pictures of a data set read at once.
+const DATA_BATCH: usize = 100;
 /// Fewer pictures make the Frechet distance larger than it is by more than differences between good generators.
 const FEW: usize = 10_000;
 /// A class this probable counts as certain.
@@ -66,7 +71,7 @@ pub fn evaluate(
 ) -> Result<(Evaluation, Statistics)> {
     let shape = subject.shape();
     let (described, dim) = (Some(extractor.describe()), Some(extractor.features(shape)));
-    let &Options { seed, via_jpeg, .. } = options;
+    let &Options { batch, seed, via_jpeg, .. } = options;
     let mut found = Evaluation { seed, via_jpeg, extractor: described, dim, ..Default::default() };
     found.warnings.extend(extractor.warning());
     check(subject, reference, extractor, &mut found.warnings)?;
@@ -89,33 +94,41 @@ pub fn evaluate(
             found.data = name.clone();
             (statistics.clone(), None)
         }
-        Reference::Data(data) => {
+        Reference::Data(data, split) => {
             let (total, predicted) = (data.len().min(options.data_count), if by_classes { count } else { 0 });
             data_journal = journal(format!("{about}\ndata {} {}\n{total}, {predicted}\n", data.name(), data.origin()));
             let of_data = judge_data(*data, extractor, [total, predicted], &mut data_journal, progress)?;
-            found.data = format!("data set {}", data.name());
+            found.data = match data.name() {
+                "folder" => format!("pictures in {}", data.origin()),
+                name => name_of_data(name, *split),
+            };
             found.data_count = Some(of_data.count);
             found.of_data = by_classes.then(|| labels(&of_data.predictions, shape.channels)).transpose()?;
             let gaussian = of_data.moments.gaussian()?;
             (Statistics { gaussian, extractor: Some(extractor.identity()) }, Some(of_data))
         }
     };
-    let about = format!("{about}\n{}\n{count}, through JPEG: {}\n", subject.identity(), via_jpeg);
+    let about = format!("{about}\n{}\n{count} by {batch}, through JPEG: {via_jpeg}\n", subject.identity());
     let mut journal = journal(about);
-    let (judged, timing) = judge_subject(subject, extractor, (count, via_jpeg), &mut journal, progress)?;
+    let (judged, timing) = judge_subject(subject, extractor, count, options, &mut journal, progress)?;
     found.labels = by_classes.then(|| labels(&judged.predictions, shape.channels)).transpose()?;
+    found.warnings.extend(found.labels.as_ref().and_then(|labels| few_for_modes(labels, count, of_data.as_ref())));
     compare(&mut found, &judged, &statistics.gaussian, of_data.as_ref(), &mut |done| {
         progress("metrics", done, METRICS)
     });
     if extractor.predictions(shape) == 1
         && let Some(score) = told(&mut found.warnings, judged.predictions.inception_score(PARTS))
     {
+        if count < FEW {
+            let what = format!("the Inception Score of {count} pictures is too small, the more the fewer they are");
+            found.warnings.push(what);
+        }
         (found.inception_score, found.inception_score_std) = (Some(score.mean), Some(score.deviation));
     }
     if let Subject::Generator { source, device, .. } = subject {
         (found.step, found.averaged, found.sampler) =
             (Some(source.step), Some(source.averaged), source.process.sampler());
-        found.sampling = sampling(&timing, BATCH, source.process.steps().len(), device.name());
+        found.sampling = sampling(&timing, batch, source.process.steps().len(), device.name());
     }
     [data_journal, journal].iter_mut().for_each(Journal::finish);
     Ok((found, statistics))
@@ -137,7 +150,7 @@ fn judge_data(
         numbered.try_for_each(|(out, number)| data.image(places.at(number), out))?;
         Ok(images)
     };
-    let pictures = Pictures { shape, count: total, get: &mut get, cheap: true };
+    let pictures = Pictures { shape, count: total, batch: DATA_BATCH, get: &mut get, cheap: true };
     collect(extractor, pictures, predicted, journal, &mut |done| progress("data", done, total))
 }
 
@@ -145,14 +158,15 @@ fn judge_data(
 fn judge_subject(
     subject: &Subject,
     extractor: &dyn Extractor,
-    (count, via_jpeg): (usize, bool),
+    count: usize,
+    &Options { batch, via_jpeg, .. }: &Options,
     journal: &mut Journal,
     progress: &mut dyn FnMut(&str, usize, usize),
 ) -> Result<(Collected, Timing)> {
-    let (shape, mut timing) = (subject.shape(), Timing::default());
+    let (shape, mut read, mut timing) = (subject.shape(), subject.reader(), Timing::default());
     let mut get = |numbers: Range<usize>| {
         let (number, before) = (numbers.len(), Instant::now());
-        let mut images = subject.pictures(numbers)?;
+        let mut images = read(numbers)?;
         timing.add(number, before.elapsed().as_secs_f64());
         if via_jpeg {
             images.par_chunks_exact_mut(shape.len()).for_each(|image| through_jpeg(image, shape));
@@ -160,7 +174,7 @@ fn judge_subject(
         Ok(images)
     };
     let cheap = !matches!(subject, Subject::Generator { .. });
-    let pictures = Pictures { shape, count, get: &mut get, cheap };
+    let pictures = Pictures { shape, count, batch, get: &mut get, cheap };
     let judged = collect(extractor, pictures, count, journal, &mut |done| progress("pictures", done, count))?;
     Ok((judged, timing))
 }
@@ -190,7 +204,7 @@ fn check(
         )));
     }
     match reference {
-        Reference::Data(data) => {
+        Reference::Data(data, _) => {
             let own = data.shape();
             if own != shape {
                 let size = |s: ImageShape| format!("{}x{} with {} channels", s.height, s.width, s.channels);
@@ -252,14 +266,41 @@ fn compare(
         found.warnings.push(format!("the covariance of {fewest} pictures in {dim} features is singular"));
     }
     let Some(of_data) = of_data else { return };
+    let [data, own] = [of_data, judged].map(|pictures| pictures.kept.len());
+    found.compared = Some([data, own]);
     if let Some(kid) = told(&mut found.warnings, kernel_distance(&of_data.kept, &judged.kept, found.seed)) {
+        if kid.size == data.min(own) {
+            let what = format!("each of KID's subsets has all of {} pictures: its deviation is too small", kid.size);
+            found.warnings.push(what);
+        }
         found.set_kernel_distance(kid);
     }
     progress(2);
     if let Some(near) = told(&mut found.warnings, neighbours(&of_data.kept, &judged.kept)) {
+        if data != own {
+            found.warnings.push(format!(
+                "precision, recall, density and coverage of {own} pictures beside {data} of the data are not those of \
+                 equally many"
+            ));
+        }
         found.set_neighbours(near);
     }
     progress(METRICS);
+}
+
+/// What makes the modes' KL look worse than it is: few pictures are never even. About (modes - 1) / 2 N of it is theirs,
+/// which the KL of as many pictures of the data tells better, if there are as many.
+fn few_for_modes(labels: &Labels, count: usize, of_data: Option<&Collected>) -> Option<String> {
+    match of_data.map(|data| data.count) {
+        Some(data) if data >= count => None,
+        Some(data) => Some(format!("modes and KL of the data are those of {data} pictures, not of {count}")),
+        None => {
+            let excess = (labels.modes_total - 1) as f64 / (2 * count) as f64;
+            Some(format!(
+                "the KL of {count} pictures would be about {excess:.4} if they were drawn evenly from all modes"
+            ))
+        }
+    }
 }
 
 fn told<T>(warnings: &mut Vec<String>, result: Result<T>) -> Option<T> {

@@ -3,7 +3,7 @@
 use std::time::Instant;
 
 use super::evaluate::sampling;
-use super::report::{Evaluation, Labels};
+use super::report::{Evaluation, Labels, name_of_data};
 use super::subject::Subject;
 use crate::data::toys::Kind;
 use crate::data::{ImageShape, Split, Toy};
@@ -40,17 +40,17 @@ pub fn evaluate_points(
     let toy = Toy::new(kind, split, 0);
     let of_data = covered(&(0..count).map(|i| toy.point(i)).collect::<Vec<_>>())?;
 
-    let (mut points, mut timing) = (Points::default(), Timing::default());
+    let (mut read, mut points, mut timing) = (subject.reader(), Points::default(), Timing::default());
     for first in (0..count).step_by(BATCH) {
         let (numbers, before) = (first..count.min(first + BATCH), Instant::now());
-        points.push(&subject.pictures(numbers.clone())?);
+        points.push(&read(numbers.clone())?);
         timing.add(numbers.len(), before.elapsed().as_secs_f64());
         progress("points", numbers.end, count);
     }
     let mut found = Evaluation {
         seed,
         count,
-        data: format!("data set {}", kind.name()),
+        data: name_of_data(kind.name(), split),
         data_count: Some(count),
         labels: Some(covered(points.as_slice())?),
         of_data: Some(of_data),

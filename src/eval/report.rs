@@ -4,6 +4,7 @@ use std::fmt;
 
 use serde::Serialize;
 
+use crate::data::Split;
 use crate::diffusion::SamplerKind;
 use crate::metrics::{KernelDistance, Neighbours};
 
@@ -37,6 +38,10 @@ pub struct Evaluation {
     /// Numbers in a picture's features.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub dim: Option<usize>,
+    /// Pictures of the data set, and of those that were judged, that KID, precision, recall, density and coverage compare
+    /// each with each: 10,000 at most, evenly spread.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub compared: Option<[usize; 2]>,
     /// The Frechet distance of the features. Of our classifier's features it is no FID in the sense of the literature.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub fid: Option<f64>,
@@ -105,6 +110,14 @@ pub struct Sampling {
     pub threads: usize,
 }
 
+/// What pictures were compared with, as [`Evaluation::data`] has it.
+pub(super) fn name_of_data(name: &str, split: Split) -> String {
+    match split {
+        Split::Train => format!("data set {name}"),
+        Split::Test => format!("test set of {name}"),
+    }
+}
+
 impl Evaluation {
     pub(super) fn set_kernel_distance(&mut self, kid: KernelDistance) {
         (self.kid, self.kid_std, self.kid_subset) = (Some(kid.mean), Some(kid.deviation), Some(kid.size));
@@ -132,6 +145,11 @@ impl fmt::Display for Evaluation {
         writeln!(f, "against {}{count}", self.data)?;
         if let (Some(extractor), Some(dim)) = (&self.extractor, self.dim) {
             writeln!(f, "by {extractor}, {dim} features")?;
+        }
+        if let Some([data, own]) = self.compared
+            && (data < self.data_count.unwrap_or(data) || own < self.count)
+        {
+            writeln!(f, "KID to coverage: of {own} {what} and of {data} of the data, evenly spread")?;
         }
         let mut row = |name: &str, value: Option<f64>, note: String| match value {
             Some(value) => writeln!(f, "  {name:<20} {value:>10.4}{note}"),

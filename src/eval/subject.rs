@@ -11,7 +11,7 @@ use crate::data::picture::Fit;
 use crate::data::{Folder, ImageShape, byte_to_unit};
 use crate::error::{Error, IoContext, Result};
 use crate::sample::grid::unit_to_byte;
-use crate::sample::{self, Points, Source};
+use crate::sample::{self, Draw, Points, SampleId, Sampler, Source};
 use crate::tensor::{DType, Device};
 
 /// Pictures of one shape by number; a point is a picture of 1x1.
@@ -83,33 +83,46 @@ impl Subject {
         }
     }
 
-    /// Pictures [N, H, W, C] in [-1, 1], rounded to bytes as in a file; points as they are.
+    /// What gives pictures [N, H, W, C] in [-1, 1] by their numbers, rounded to bytes as in a file; points as they are.
     ///
-    /// Errors: a picture that cannot be read, or of another size than the first.
-    pub fn pictures(&self, numbers: Range<usize>) -> Result<Vec<f32>> {
+    /// Its errors: a picture that cannot be read, or of another size than the first; a generator's numbers that are not
+    /// finite; a device that fails.
+    pub fn reader(&self) -> Reader<'_> {
         match self {
             Subject::Generator { source, seed, device } => {
-                let numbers = numbers.start as u64..numbers.end as u64;
-                let drawn = sample::draw(&source.generator, &source.process, *seed, numbers, DType::F32, device)?;
-                let rounded = |x: f32| byte_to_unit(unit_to_byte(x));
-                let drawn = drawn.to_f32();
-                Ok(if self.shape() == ImageShape::POINT { drawn } else { drawn.into_iter().map(rounded).collect() })
+                let points = self.shape() == ImageShape::POINT;
+                let sampler = Sampler::new(&source.generator, &source.process, DType::F32, device.clone());
+                Box::new(move |numbers: Range<usize>| {
+                    let id = |number: usize| SampleId { seed: *seed, index: number as u64 };
+                    let draws: Vec<Draw> = numbers.map(|number| Draw::Plain(id(number))).collect();
+                    let mut drawn = sampler.draw(&draws)?.to_f32();
+                    sample::ensure_finite(&drawn)?;
+                    if !points {
+                        drawn.iter_mut().for_each(|x| *x = byte_to_unit(unit_to_byte(*x)));
+                    }
+                    Ok(drawn)
+                })
             }
-            Subject::Folder(folder) => {
+            Subject::Folder(folder) => Box::new(move |numbers: Range<usize>| {
                 let shape = self.shape();
                 let mut images = vec![0.0; numbers.len() * shape.len()];
                 let images_of = images.par_chunks_exact_mut(shape.len()).zip(numbers);
                 images_of.try_for_each(|(out, number)| folder.exact(number, out))?;
                 Ok(images)
-            }
-            Subject::Array(array) => {
+            }),
+            Subject::Array(array) => Box::new(move |numbers: Range<usize>| {
                 let len = array.shape.len();
                 Ok(array.pixels[numbers.start * len..numbers.end * len].iter().map(|&b| byte_to_unit(b)).collect())
+            }),
+            Subject::Points(points) => {
+                Box::new(move |numbers: Range<usize>| Ok(points.as_slice()[numbers].as_flattened().to_vec()))
             }
-            Subject::Points(points) => Ok(points.as_slice()[numbers].as_flattened().to_vec()),
         }
     }
 }
+
+/// Gives the pictures of a range of numbers.
+pub type Reader<'a> = Box<dyn FnMut(Range<usize>) -> Result<Vec<f32>> + 'a>;
 
 /// Whether a folder is that of a run, ours or the published program's.
 fn is_run(folder: &Path) -> Result<bool> {

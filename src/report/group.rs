@@ -96,8 +96,12 @@ impl Group<'_> {
             warnings.push(format!("Not measured like this: {}.", left_out.join(", ")));
         }
         if let Some(counts) = differ(&|m| m.count.map_or("unknown".into(), |count| count.to_string())) {
-            let what = "the Frechet distance is the larger the fewer they are. Evaluate all with the same --count.";
-            warnings.push(format!("Different numbers of pictures were judged ({counts}): {what}"));
+            let what = match self.ruler.extractor {
+                Some(_) => "the Frechet distance is the larger the fewer they are",
+                None => "the KL of modes is the larger the fewer they are",
+            };
+            let same = "Evaluate all with the same --count.";
+            warnings.push(format!("Different numbers of samples were judged ({counts}): {what}. {same}"));
         }
         let device = |m: &Measured| m.sampling.as_ref().and_then(|s| Some((s.device.clone()?, s.threads)));
         if let Some(devices) = differ(&|m| match device(m) {

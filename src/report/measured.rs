@@ -86,7 +86,11 @@ impl Measured {
 
     /// What numbers must share to be put side by side.
     pub fn ruler(&self) -> Ruler {
-        let (extractor, data) = (self.extractor.clone(), self.data.clone().unwrap_or_default());
+        let (extractor, mut data) = (self.extractor.clone(), self.data.clone().unwrap_or_default());
+        // A distance depends on how many pictures of the data it is to. Points are beside as many of the data.
+        if let (Some(_), Some(count)) = (&extractor, self.value("data_count")) {
+            data += &format!(" ({} pictures)", thousands(count as u128));
+        }
         Ruler { extractor, via_jpeg: self.via_jpeg, data }
     }
 

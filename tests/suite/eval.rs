@@ -6,9 +6,9 @@ use std::sync::{Arc, LazyLock};
 
 use ddgan::data::{Dataset, Digits, ImageShape, Split};
 use ddgan::eval::{ClassifierTraining, Extractor, SavedClassifier, Statistics, train_classifier};
-use ddgan::sample::{Output, Plan, Samples};
-use ddgan::tensor::Device;
-use serde_json::Value;
+use ddgan::sample::{Source, Which};
+use ddgan::tensor::{DType, Device, Tensor};
+use serde_json::{Value, json};
 use tempfile::TempDir;
 
 use super::program::{TINY, ddgan, fail, stderr, succeed};
@@ -143,7 +143,14 @@ fn a_run_its_folder_of_pictures_and_its_array_are_worth_the_same() {
     let of_data: u64 = run["of_data"]["classes"].as_array().unwrap().iter().map(|n| n.as_u64().unwrap()).sum();
     assert_eq!(of_data, 30);
     let warnings = run["warnings"].to_string();
-    assert!(warnings.contains("30 pictures is too large") && warnings.contains("singular"), "{warnings}");
+    for words in ["30 pictures is too large", "singular", "30 pictures beside 400", "30 pictures is too small", "KID"] {
+        assert!(warnings.contains(words), "no `{words}` in {warnings}");
+    }
+    assert_eq!(run["compared"], json!([400, 30]));
+    let in_parts = FOLDER.json(&format!("run --count 30 --batch 7 {data}"));
+    let [fid, want] = [&in_parts["fid"], &run["fid"]].map(|fid| fid.as_f64().unwrap());
+    assert!((fid - want).abs() < 1e-9 * want && in_parts["classes"] == run["classes"], "{in_parts}");
+    assert_eq!((&in_parts["sampling"]["batch"], &in_parts["sampling"]["batches"]), (&7.into(), &3.into()));
     for files in ["pictures", "pictures.npz"] {
         let found = FOLDER.json(&format!("{files} --count 30 {data}"));
         for key in ["fid", "kid", "precision", "density", "inception_score", "classes", "confident"] {
@@ -182,6 +189,8 @@ fn saved_statistics_stand_for_the_data() {
     assert_eq!(saved["fid"], direct["fid"]);
     assert!(saved.get("kid").is_none() && saved.get("of_data").is_none());
     assert_eq!(saved["data"], stats);
+    // 9 / (2 * 30).
+    assert!(saved["warnings"].to_string().contains("KL of 30 pictures would be about 0.1500"), "{saved}");
 
     let other = FOLDER.path().join("other.safetensors");
     trained(100, 1, 5).save(&other).unwrap();
@@ -265,6 +274,56 @@ fn what_cannot_be_measured_is_told() {
 }
 
 #[test]
+fn results_name_what_they_were_compared_with() {
+    let test = FOLDER.json("pictures --data digits --test --data-count 20");
+    assert_eq!(test["data"], "test set of digits");
+    assert!(test["warnings"].to_string().contains("those of 20 pictures, not of 30"), "{test}");
+    let own = FOLDER.json("pictures --data pictures --classifier classifier-digits.safetensors");
+    assert_eq!((&own["data"], &own["precision"]), (&"pictures in pictures".into(), &1.0.into()));
+    assert!(own["fid"].as_f64().unwrap() < 0.01, "{own}");
+    // Two trainings are two rulers, also where they are right equally often.
+    let [one, other] = [1, 2].map(|seed| trained(100, 1, seed).describe());
+    assert_ne!(one.rsplit(' ').next(), other.rsplit(' ').next());
+}
+
+/// Distances notice which filter made pictures smaller.
+#[test]
+fn data_is_resized_as_for_the_training() {
+    let dir = tempfile::tempdir().unwrap();
+    fs::create_dir(dir.path().join("set")).unwrap();
+    for i in 0..6_u32 {
+        let picture = image::GrayImage::from_fn(50, 50, |x, y| image::Luma([(x * x * (i + 3) + y * y) as u8]));
+        picture.save(dir.path().join(format!("set/{i}.png"))).unwrap();
+    }
+    let shape = "--image-size 32 --num-channels 1";
+    succeed(dir.path(), &format!("train {TINY} --dataset set {shape} --resize-filter box --max-steps 1 --outdir run"));
+    let classifier = FOLDER.classifier();
+    let fid = |flags: &str| {
+        let eval = format!("eval run --count 3 --json --classifier {} {flags}", classifier.display());
+        serde_json::from_str::<Value>(&succeed(dir.path(), &eval)).unwrap()["fid"].as_f64().unwrap()
+    };
+    assert_eq!(fid(""), fid("--resize-filter box"));
+    assert_ne!(fid(""), fid("--resize-filter lanczos"));
+}
+
+/// Bytes have no NaN: such pictures would be black, and worth something.
+#[test]
+fn a_generator_without_numbers_is_an_error() {
+    let dir = tempfile::tempdir().unwrap();
+    let source = Source::open(&FOLDER.path().join("run"), Which::Newest, false, DType::F32, &Device::Cpu).unwrap();
+    for param in source.generator.params() {
+        param.set(Tensor::from_f32(&vec![f32::NAN; param.value().len()], param.shape())).unwrap();
+    }
+    let path = dir.path().join("nan.safetensors");
+    source.save(&path).unwrap();
+    let (path, classifier) = (path.display(), FOLDER.classifier());
+    fail(dir.path(), &format!("sample {path} --count 2 --out a.png"), &["not finite", "--step"]);
+    assert!(!dir.path().join("a.png").exists());
+    let flags = format!("--data digits --count 2 --data-count 9 --classifier {}", classifier.display());
+    fail(dir.path(), &format!("eval {path} {flags}"), &["not finite"]);
+}
+
+#[test]
 fn a_picture_of_another_size_is_an_error() {
     let dir = tempfile::tempdir().unwrap();
     for (name, side) in [("a.png", 32), ("b.png", 30)] {
@@ -281,66 +340,4 @@ fn the_classifier_s_file_is_not_replaced_unasked() {
     let output = ddgan(FOLDER.path(), "train-classifier digits --epochs 1");
     assert_eq!(output.status.code(), Some(1));
     assert!(stderr(&output).contains("--overwrite"), "{}", stderr(&output));
-}
-
-/// An NPZ file of points, as `ddgan sample` writes it.
-fn write_points(path: &Path, values: &[f32]) {
-    let mut samples = Samples::new(ImageShape::POINT);
-    samples.push(values);
-    let count = samples.len() as u64;
-    let plan = Plan { shape: ImageShape::POINT, count, columns: 1, beside: None, overwrite: false };
-    let mut output = Output::open(path, &plan).unwrap();
-    output.push_next(&samples).unwrap();
-    output.finish().unwrap();
-}
-
-#[test]
-fn points_are_judged_by_their_modes() {
-    let dir = tempfile::tempdir().unwrap();
-    let json = |arguments: &str| -> Value {
-        serde_json::from_str(&succeed(dir.path(), &format!("eval {arguments} --json"))).unwrap()
-    };
-    // Two at the first mode, one near the second, one nowhere.
-    write_points(&dir.path().join("four.npz"), &[1.41, 0.0, 1.42, 0.0, 1.0, 1.01, 0.0, 0.0]);
-    let four = json("four.npz --data ring8 --count 4");
-    assert_eq!((&four["modes"], &four["modes_total"], &four["high_quality"]), (&2.into(), &8.into(), &0.75.into()));
-    let entropy = 3_f64.ln() - 2.0 / 3.0 * 2_f64.ln();
-    assert!((four["kl"].as_f64().unwrap() - (8_f64.ln() - entropy)).abs() < 1e-12, "{four}");
-    assert_eq!((&four["count"], &four["of_data"]["modes"]), (&4.into(), &4.into()));
-    for key in ["extractor", "dim", "fid", "confident", "classes", "warnings", "sampling"] {
-        assert!(four.get(key).is_none(), "{key}: {four}");
-    }
-    let warned = json("four.npz --data ring8");
-    assert!(warned["warnings"].to_string().contains("there are 4 points, 10000 were asked for"), "{warned}");
-
-    let tiny = "--num-channels-dae 8 --ngf 8 --batch-size 8 --grid-pictures 4";
-    succeed(dir.path(), &format!("train ring8 --outdir run --max-steps 1 {tiny}"));
-    let run = json("run --count 2500 --seed 4");
-    assert_eq!((&run["step"], &run["averaged"], &run["seed"]), (&1.into(), &true.into(), &4.into()));
-    assert_eq!((&run["data"], &run["data_count"]), (&"data set ring8".into(), &2500.into()));
-    assert!((run["of_data"]["high_quality"].as_f64().unwrap() - 0.989).abs() < 0.01, "{run}");
-    assert_eq!((&run["sampling"]["nfe"], &run["sampling"]["batch"]), (&4.into(), &1000.into()));
-    succeed(dir.path(), "sample run --count 2500 --seed 4 --out points.npz");
-    for subject in ["points.npz --data ring8", "run/checkpoints/step-000001.safetensors --seed 4"] {
-        let found = json(&format!("{subject} --count 2500"));
-        for key in ["modes", "modes_total", "high_quality", "kl", "of_data"] {
-            assert_eq!(found[key], run[key], "{subject}: {key}");
-        }
-    }
-    let table = succeed(dir.path(), "eval run --count 100 --data gaussians25 --test");
-    for words in ["100 points, seed 0", "high quality", "/25   data 25", "the generator learnt ring8"] {
-        assert!(table.contains(words), "no `{words}` in {table}");
-    }
-    let lines = fs::read_to_string(dir.path().join("run/metrics.jsonl")).unwrap();
-    assert_eq!(lines.lines().count(), 3);
-
-    for (arguments, words) in [
-        ("four.npz", &["name the data set", "--data NAME"][..]),
-        ("four.npz --data digits", &["`digits` is no data set of points", "ring8"]),
-        ("four.npz --data swissroll", &["swissroll has no modes"]),
-        ("run --classifier x.safetensors", &["--classifier is for pictures"]),
-        ("run --save-stats x.npz", &["--save-stats is for pictures"]),
-    ] {
-        fail(dir.path(), &format!("eval {arguments}"), words);
-    }
 }

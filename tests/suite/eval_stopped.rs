@@ -77,8 +77,9 @@ fn whatever_was_done_is_not_done_again() {
         let extractor = Stops { extractor: &classifier, left: Cell::new(batches) };
         let subject = Subject::open_pictures(&pictures).unwrap().unwrap();
         let keep = keep.then(|| dir.path().to_path_buf());
-        let options = Options { count: 230, data_count: 350, seed: 0, via_jpeg: false, keep };
-        let found = eval::evaluate(&subject, &Reference::Data(&data), &extractor, &options, &mut |_, _, _| ());
+        let options = Options { count: 230, data_count: 350, batch: 100, seed: 0, via_jpeg: false, keep };
+        let reference = Reference::Data(&data, Split::Test);
+        let found = eval::evaluate(&subject, &reference, &extractor, &options, &mut |_, _, _| ());
         let found = found.map(|(found, _)| serde_json::to_value(found).unwrap()).map_err(|error| error.to_string());
         (found, batches - extractor.left.get())
     };

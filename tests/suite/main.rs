@@ -10,6 +10,7 @@ mod ddpm;
 mod discriminator;
 mod download;
 mod eval;
+mod eval_points;
 mod eval_stopped;
 mod fixtures;
 mod flags;
