@@ -131,10 +131,11 @@ pub struct Ruler {
 }
 
 impl Ruler {
-    /// What the Frechet distance is called: FID where the features are Inception's, on which that is defined.
+    /// What the Frechet distance is called: FID where the features are those of Inception, not with unknown weights, on
+    /// which that is defined.
     pub fn distance(&self) -> &'static str {
         match &self.extractor {
-            Some(extractor) if extractor.to_lowercase().contains("inception") => "FID",
+            Some(name) if name.starts_with("Inception") && !name.contains("unknown weights") => "FID",
             _ => "Frechet distance",
         }
     }

@@ -6,13 +6,13 @@ use std::path::Path;
 use ddgan::autograd::Var;
 use ddgan::checkpoint::safetensors::Reader;
 use ddgan::diffusion::{Generated, Method, Prediction, Process, ScheduleConfig};
-use ddgan::models::Generator;
+use ddgan::models::{Discriminator, Generator};
 use ddgan::nn::{Param, Timesteps};
 use ddgan::sample::{Draw, SampleId, Sampler};
 use ddgan::tensor::{self, DType, Device, Key, Tensor};
 use ddgan::testing::check_gradients;
 use ddgan::train::losses::{self, Loss};
-use ddgan::train::{Stats, TrainConfig, Trainer, preset};
+use ddgan::train::{HalfInputs, Stats, TrainConfig, Trainer, preset};
 
 use super::program::{TINY, ddgan, fail, stderr, stdout, succeed};
 use super::training;
@@ -131,6 +131,52 @@ fn gradients_are_those_of_the_losses() {
         assert_eq!(of_d().0.x0.is_some(), config.x0_weight > 0.0, "{name}");
         compare_gradients(&format!("{name}: D"), &trainer.discriminator_params(), &of_d().1, sum);
     }
+}
+
+/// Both halves of a step beside the formulas of docs/ablations.md in plain numbers, all of which are asked for at once.
+#[test]
+fn steps_have_the_losses_of_the_formulas() {
+    const N: usize = 4;
+    let (tau, lambda, weight) = (0.3, 0.7, 0.5);
+    let mut config = preset("gaussians25").unwrap();
+    (config.generator.num_channels_dae, config.discriminator.ngf, config.r1_gamma) = (8, 8, 0.0);
+    (config.loss, config.uot_tau, config.x0_weight, config.l1_weight) = (Loss::Rduot, tau, lambda, weight);
+    let trainer = Trainer::new(&config, DType::F64, &Device::Cpu).unwrap();
+    let d = trainer.discriminator();
+    let d0 = Discriminator::new(&config.discriminator, config.seed + 1, DType::F64, &Device::Cpu).unwrap();
+    let real = pictures(&config, N, DType::F64);
+    let inputs = trainer.draw_inputs(real.clone()).unwrap();
+
+    let softplus = |x: f64| x.exp().ln_1p();
+    let mean = |of: &dyn Fn(usize) -> f64| (0..N).map(of).sum::<f64>() / N as f64;
+    let check = |half: &HalfInputs, generators: bool| {
+        let (process, g) = (trainer.process(), trainer.generator());
+        let (x_t, x_t1) = process.forward_pair(&real, &half.t, &half.noise_t, &half.noise_t1).unwrap();
+        let [x0, x_t, x_t1] = [real.clone(), x_t, x_t1].map(Var::constant);
+        let made = g.forward(&x_t1, &g.times(process.schedule(), &half.t), &Var::constant(half.z.clone())).unwrap();
+        let x_t_made = process.posterior_step(&made, &x_t1, &half.t, &half.noise_post).unwrap();
+        let judge = |network: &Discriminator, x: &Var| {
+            network.forward(x, &Timesteps::Index(half.t.clone()), &x_t1).unwrap().value().to_f64()
+        };
+        let [a, b, c] = [&x_t1, &made, &x0].map(|x| x.value().to_f64());
+        let cost = |i: usize| tau * (2 * i..2 * i + 2).map(|j| (a[j] - b[j]).powi(2)).sum::<f64>();
+        let (of_made, of_made_x0) = (judge(d, &x_t_made), judge(&d0, &made));
+        let (got, want) = if generators {
+            let l1 = mean(&|i| ((b[2 * i] - c[2 * i]).abs() + (b[2 * i + 1] - c[2 * i + 1]).abs()) / 2.0);
+            let want = mean(&|i| cost(i) - of_made[i]) + lambda * mean(&|i| softplus(-of_made_x0[i])) + weight * l1;
+            (vec![trainer.generator_gradients(&real, half).unwrap().0], vec![want])
+        } else {
+            let (of_true, of_true_x0) = (judge(d, &x_t), judge(&d0, &x0));
+            let losses = trainer.discriminator_gradients(&real, half).unwrap().0;
+            let of_x0 = mean(&|i| softplus(-of_true_x0[i]) + softplus(of_made_x0[i]));
+            let of_x = [mean(&|i| softplus(-of_true[i])), mean(&|i| softplus(of_made[i] - cost(i)))];
+            (vec![losses.real, losses.fake, losses.x0.unwrap()], vec![of_x[0], of_x[1], of_x0])
+        };
+        let close = got.iter().zip(&want).all(|(got, want)| (got - want).abs() < 1e-9 * want.abs().max(1.0));
+        assert!(close, "generator {generators}: {got:?}, want {want:?}");
+    };
+    check(&inputs.discriminator, false);
+    check(&inputs.generator, true);
 }
 
 /// Each variant is another training than the published one, and continues bit for bit.
