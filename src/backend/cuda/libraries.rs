@@ -92,8 +92,11 @@ fn folders() -> Vec<PathBuf> {
     let toolkits = toolkits.chain(["/usr/local/cuda", "/opt/cuda"].map(PathBuf::from));
     let mut folders: Vec<PathBuf> =
         toolkits.flat_map(|toolkit| [toolkit.join("lib64"), toolkit.join("targets/x86_64-linux/lib")]).collect();
-    let environments = ["VIRTUAL_ENV", "CONDA_PREFIX"].into_iter().filter_map(variable);
-    for environment in environments.chain(["/usr/local", "/usr"].map(PathBuf::from)) {
+    let active = ["VIRTUAL_ENV", "CONDA_PREFIX"].into_iter().filter_map(variable);
+    // In containers environments are often on the path without being active: X/bin is the programs of X.
+    let path = env::var_os("PATH").unwrap_or_default();
+    let on_path = env::split_paths(&path).filter(|p| p.ends_with("bin")).filter_map(|p| Some(p.parent()?.to_owned()));
+    for environment in active.chain(on_path).chain(["/usr/local", "/usr"].map(PathBuf::from)) {
         for python in children(&environment.join("lib")) {
             for packages in ["site-packages", "dist-packages"] {
                 // nvidia/cu13/lib, nvidia/cublas/lib, nvidia/cudnn/lib
