@@ -1,31 +1,51 @@
 //! Every operation on the networks' real shapes: the forward pass, and the gradients of all inputs.
 //!
-//! `cargo bench --bench ops -- conv2d` runs those whose name has `conv2d` in it.
+//! `cargo bench --bench ops -- conv2d` runs those whose name has `conv2d` in it. On a GPU as workloads/place.rs says.
+
+#[path = "workloads/place.rs"]
+mod place;
 
 use std::hint::black_box;
+use std::time::{Duration, Instant};
 
 use criterion::{Criterion, Throughput, criterion_group, criterion_main};
+use ddgan::Result;
 use ddgan::autograd::{Graph, Var, grad, no_grad};
-use ddgan::tensor::DType;
+use ddgan::tensor::{DType, Tensor};
 use ddgan::testing::cases::{self, Case};
+use place::Place;
 
 fn operations(c: &mut Criterion) {
     for case in cases::all().into_iter().filter(|case| case.real) {
         let mut group = c.benchmark_group(case.to_string());
         group.sample_size(10);
         group.throughput(work(&case));
-        let inputs: Vec<Var> = case.inputs(DType::F32).into_iter().map(Var::leaf).collect();
-        group.bench_function("forward", |b| b.iter(|| no_grad(|| black_box(case.run(&inputs)).unwrap())));
+        let place = Place::get();
+        let here = |t| Var::leaf(Tensor::to(&t, place.dtype(), &place.device).expect("room for the inputs"));
+        let inputs: Vec<Var> = case.inputs(DType::F32).into_iter().map(here).collect();
+        group.bench_function("forward", |b| b.iter_custom(|times| time(times, || no_grad(|| case.run(&inputs)))));
 
         // The graph is kept, so that an iteration is the gradients alone.
         let wanted: Vec<&Var> = inputs.iter().collect();
         let y = case.run(&inputs).unwrap();
         let dy = y.detach();
         group.bench_function("gradients", |b| {
-            b.iter(|| black_box(grad(&y, Some(&dy), &wanted, Graph::Keep)).unwrap());
+            b.iter_custom(|times| time(times, || grad(&y, Some(&dy), &wanted, Graph::Keep)));
         });
         group.finish();
     }
+}
+
+/// Until the device has run `work` so often, one after another.
+fn time<R>(times: u64, work: impl Fn() -> Result<R>) -> Duration {
+    let device = &Place::get().device;
+    device.synchronize().expect("a device that works");
+    let started = Instant::now();
+    for _ in 0..times {
+        black_box(work().expect("a case of valid sizes"));
+    }
+    device.synchronize().expect("a device that works");
+    started.elapsed()
 }
 
 /// Arithmetic where that is the cost (shown as G elements a second: GFLOP/s of the direct algorithm's forward pass),
@@ -35,7 +55,7 @@ fn work(case: &Case) -> Throughput {
         Throughput::Elements(case.flops as u64)
     } else {
         let elements: usize = case.shapes.iter().map(|shape| shape.iter().product::<usize>()).sum();
-        Throughput::Bytes(4 * elements as u64)
+        Throughput::Bytes((Place::get().dtype().bytes() * elements) as u64)
     }
 }
 

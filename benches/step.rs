@@ -9,7 +9,8 @@ use std::time::Instant;
 
 use anyhow::{Context, Result, bail};
 use clap::Parser;
-use workloads::{Build, WORKLOADS};
+use ddgan::tensor::Precision;
+use workloads::{Build, LARGE_WORKLOADS, Place, TRIAL, WORKLOADS};
 
 #[derive(Parser)]
 struct Args {
@@ -26,17 +27,24 @@ struct Args {
 
 fn main() -> Result<()> {
     let args = Args::parse();
-    let names = WORKLOADS.map(|(name, _)| name).join(", ");
+    let workloads = || WORKLOADS.iter().chain(&LARGE_WORKLOADS).chain([&TRIAL]);
+    let names = workloads().map(|(name, _)| *name).collect::<Vec<_>>().join(", ");
     let Some(case) = args.case else {
         println!("step: give --case, one of {names}; or see benches/reference/compare");
         return Ok(());
     };
-    let Some((_, build)) = WORKLOADS.iter().find(|(name, _)| *name == case) else {
+    let Some((_, build)) = workloads().find(|(name, _)| *name == case) else {
         bail!("there is no case {case}; there are {names}");
     };
     let pool = rayon::ThreadPoolBuilder::new().build()?;
     let seconds = pool.install(|| measure(*build, args.repeats))?;
-    println!("{}", serde_json::json!({ "case": case, "seconds": seconds, "peak_mib": peak_mib()? }));
+    let precision = if Place::get().precision == Precision::Bf16 { "bf16" } else { "f32" };
+    let conv = std::env::var("DDGAN_BENCH_CONV").map_or(String::new(), |conv| format!(", conv {conv}"));
+    let variant = format!("ours {precision}{conv}");
+    println!(
+        "{}",
+        serde_json::json!({ "case": case, "variant": variant, "seconds": seconds, "peak_mib": peak_mib()? })
+    );
     Ok(())
 }
 

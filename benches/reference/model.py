@@ -31,7 +31,7 @@ def fir_up(x):
 def timestep_embedding(t, dim):
     """Sinusoids of the time index: [N] -> [N, dim], all sines first, frequencies from 1 down to 1/10000."""
     half = dim // 2
-    frequencies = torch.exp(torch.arange(half, dtype=torch.float32) * (-math.log(10000.0) / (half - 1)))
+    frequencies = torch.exp(torch.arange(half, dtype=torch.float32, device=t.device) * (-math.log(10000.0) / (half - 1)))
     angles = t.float()[:, None] * frequencies
     return torch.cat((angles.sin(), angles.cos()), dim=1)
 
@@ -184,7 +184,7 @@ class Generator(nn.Module):
     def forward(self, x, t, z):
         m = self.all_modules
         z = self.z_transform(z)
-        t_act = F.silu(m[1](F.silu(m[0](timestep_embedding(t, self.width)))))
+        t_act = F.silu(m[1](F.silu(m[0](timestep_embedding(t, self.width).to(z.dtype)))))
         pyramid, h = x, m[2](x)
         skips = [h]
         for what, i in self.plan:

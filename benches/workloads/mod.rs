@@ -1,5 +1,7 @@
 //! The work that benches time: the published 32x32 networks and whole training steps, at several sizes, and the network
-//! that judges pictures.
+//! that judges pictures. Every run ends when the device is done.
+
+mod place;
 
 use std::hint::black_box;
 
@@ -8,9 +10,10 @@ use ddgan::autograd::{Var, no_grad};
 use ddgan::diffusion::{Process, ScheduleConfig};
 use ddgan::models::{DiscriminatorConfig, Generator, GeneratorConfig, Inception};
 use ddgan::nn::Timesteps;
-use ddgan::sample;
-use ddgan::tensor::{DType, Device, Key, Tensor, normal, stream};
+use ddgan::sample::{Draw, SampleId, Sampler};
+use ddgan::tensor::{DType, Key, Tensor, normal, stream};
 use ddgan::train::{TrainConfig, Trainer, preset};
+pub use place::Place;
 
 /// Every workload by name: w is the generator's width, b the batch.
 pub const WORKLOADS: [(&str, Build); 11] = [
@@ -27,6 +30,13 @@ pub const WORKLOADS: [(&str, Build); 11] = [
     ("inception_b20", || inception(20)),
 ];
 
+/// What only a GPU is given, and what is enough to try whether it runs at all.
+#[allow(dead_code)] // not all benches have a use for it
+pub const LARGE_WORKLOADS: [(&str, Build); 2] =
+    [("sample4_w128_b100", || sample_4_steps(128, 100)), ("train_w128_b64", || train(published(128, 64, 64), NO_R1))];
+#[allow(dead_code)] // not all benches have a use for it
+pub const TRIAL: (&str, Build) = ("forward_w8_b1", || forward(8, 1));
+
 /// Makes what a workload needs, and gives what is to be timed.
 pub type Build = fn() -> Result<Box<dyn FnMut() -> Result<()>>>;
 
@@ -40,39 +50,44 @@ fn generator(width: usize) -> GeneratorConfig {
 }
 
 fn noise(shape: &[usize], what: &str) -> Tensor {
-    normal(shape, Key { seed: 0, stream: stream(what, 0) }, DType::F32, &Device::Cpu)
-        .expect("the CPU has no errors of its own")
+    normal(shape, Key { seed: 0, stream: stream(what, 0) }, DType::F32, &Place::get().device).expect("room for noise")
 }
 
 fn forward(width: usize, batch: usize) -> Result<Box<dyn FnMut() -> Result<()>>> {
     let config = generator(width);
-    let generator = Generator::new(&config, 0, DType::F32, &Device::Cpu)?;
+    let place = Place::get();
+    let generator = Generator::new(&config, 0, place.dtype(), &place.device)?;
     let x = Var::constant(noise(&[batch, config.image_size, config.image_size, config.num_channels], "x"));
     let t = Timesteps::Index((0..batch).map(|i| i % NUM_TIMESTEPS).collect());
     let z = Var::constant(noise(&[batch, config.nz], "z"));
     Ok(Box::new(move || {
         black_box(no_grad(|| generator.forward(&x, &t, &z))?);
-        Ok(())
+        Ok(place.device.synchronize()?)
     }))
 }
 
 /// The features that FID compares, whatever the weights.
 fn inception(batch: usize) -> Result<Box<dyn FnMut() -> Result<()>>> {
-    let zeros = Inception::outline().into_iter().map(|param| Tensor::zeros(param.shape(), DType::F32, &Device::Cpu));
-    let network = Inception::new(zeros.collect::<ddgan::Result<_>>()?, &Device::Cpu)?;
+    let device = &Place::get().device;
+    let zeros = Inception::outline().into_iter().map(|param| Tensor::zeros(param.shape(), DType::F32, device));
+    let network = Inception::new(zeros.collect::<ddgan::Result<_>>()?, device)?;
     let pictures = noise(&[batch, Inception::SIDE, Inception::SIDE, 3], "pictures");
     Ok(Box::new(move || {
         black_box(network.forward(&pictures)?);
-        Ok(())
+        Ok(device.synchronize()?)
     }))
 }
 
 fn sample_4_steps(width: usize, batch: u64) -> Result<Box<dyn FnMut() -> Result<()>>> {
-    let generator = Generator::new(&generator(width), 0, DType::F32, &Device::Cpu)?;
-    let process = Process::new(&schedule())?;
+    let place = Place::get();
+    // They are there for good: what is timed may last as long as the program.
+    let generator = Box::leak(Box::new(Generator::new(&generator(width), 0, place.dtype(), &place.device)?));
+    let process = Box::leak(Box::new(Process::new(&schedule())?));
+    let sampler = Sampler::new(generator, process, DType::F32, place.device.clone());
+    let draws: Vec<Draw> = (0..batch).map(|index| Draw::Plain(SampleId { seed: 0, index })).collect();
     Ok(Box::new(move || {
-        black_box(sample::draw(&generator, &process, 0, 0..batch, DType::F32, &Device::Cpu)?);
-        Ok(())
+        black_box(sampler.draw(&draws)?);
+        Ok(place.device.synchronize()?)
     }))
 }
 
@@ -91,13 +106,14 @@ fn published(width: usize, ngf: usize, batch_size: usize) -> TrainConfig {
 
 /// Whole iterations: the random inputs, the discriminator's step and update, the generator's, the moving average.
 fn train(config: TrainConfig, r1_gamma: f64) -> Result<Box<dyn FnMut() -> Result<()>>> {
-    let config = TrainConfig { r1_gamma, lazy_reg: 1, ..config };
+    let place = Place::get();
+    let config = TrainConfig { r1_gamma, lazy_reg: 1, precision: place.precision, ..config };
     let GeneratorConfig { image_size, num_channels, .. } = config.generator;
     let real = noise(&[config.batch_size, image_size, image_size, num_channels], "real");
-    let mut trainer = Trainer::new(&config, DType::F32, &Device::Cpu)?;
+    let mut trainer = Trainer::new(&config, DType::F32, &place.device)?;
     Ok(Box::new(move || {
         trainer.step(&trainer.draw_inputs(real.clone())?, [config.lr_g, config.lr_d])?;
-        Ok(())
+        Ok(place.device.synchronize()?)
     }))
 }
 
