@@ -144,7 +144,8 @@ fn a_training_that_diverges_keeps_what_was_saved() {
     let dir = tempfile::tempdir().unwrap();
     let wild = format!("train {TINY} --max_steps 9 --lr_g 1e30 --checkpoint-every 1 --outdir run");
     fail(dir.path(), &wild, &["step ", "loss_", "lr_g"]);
-    succeed(dir.path(), "sample run --raw --count 1 --out x.png");
+    succeed(dir.path(), "export run --raw --out whole.safetensors");
+    fail(dir.path(), "sample run --raw --count 1 --out x.png", &["not finite", "--step"]);
 }
 
 #[test]
