@@ -128,6 +128,18 @@ impl std::fmt::Display for Device {
     }
 }
 
+/// What compiled the kernels for GPUs, or why there are none.
+pub fn kernels() -> String {
+    #[cfg(feature = "cuda")]
+    return cuda::launch::COMPILER.map_or(
+        "none, since nvcc was not found when this program was built; scripts/get-nvcc installs it, then build again"
+            .into(),
+        |compiler| format!("compiled by {compiler}"),
+    );
+    #[cfg(not(feature = "cuda"))]
+    "none: this program was built without the feature `cuda`".into()
+}
+
 /// NVIDIA's libraries, and what was found of each.
 pub fn libraries() -> Vec<(&'static str, String)> {
     #[cfg(feature = "cuda")]

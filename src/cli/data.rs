@@ -126,9 +126,14 @@ fn print(Finding { name, train, test, files }: &Finding) {
 
 fn print_part(split: &str, part: &Part) {
     match part {
-        Part::Found { origin, shape: [height, width, channels], counts } => {
+        Part::Found { origin, shape, counts } => {
+            let what = match shape {
+                [1, 1, 2] => "points".into(),
+                [height, width, 1] => format!("of {height}x{width}, 1 channel"),
+                [height, width, channels] => format!("of {height}x{width}, {channels} channels"),
+            };
             let total: u64 = counts.iter().sum();
-            println!("  {split:<6} {total} of {height}x{width}, {channels} channels ({origin}); {}", classes(counts));
+            println!("  {split:<6} {total} {what} ({origin}); {}", classes(counts));
         }
         Part::Missing { why } => println!("  {split:<6} not there\n{}", indented(why)),
         Part::Broken { why } => println!("  {split:<6} BROKEN: {}", indented(why).trim_start()),

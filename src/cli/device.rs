@@ -10,11 +10,10 @@ use crate::tensor::{Device, DeviceName};
 
 #[derive(Args)]
 pub struct DeviceOption {
-    /// Where to compute: cpu, cuda, cuda:N, or auto, which is a GPU if there is one that can be used
+    /// Where to compute: cpu, cuda, cuda:N, or auto, a GPU if one can be used [default: auto]
     #[arg(long, value_name = "DEVICE", default_value = "auto", hide_default_value = true)]
     device: DeviceName,
-    /// Who computes convolutions on a GPU: own, which are our kernels; cudnn; or auto, the faster of both, measured when
-    /// a shape is first computed
+    /// Who computes convolutions on a GPU: own (our kernels), cudnn, or auto, the faster for each shape [default: own]
     #[arg(long, value_name = "WHO", default_value = "own", hide_default_value = true)]
     conv: Convolver,
 }

@@ -13,7 +13,7 @@ use crate::backend::{self, Device};
 use crate::data::survey::{self, Part};
 use crate::system;
 
-/// Tell what a bug report needs: versions, processor, memory, devices, data, environment.
+/// Tell what a bug report needs: versions, processor, devices, data.
 #[derive(Args)]
 pub struct DoctorArgs {
     /// Print it for programs
@@ -30,6 +30,8 @@ struct Report {
     devices: Vec<String>,
     /// What keeps GPUs from being used, if something does.
     no_gpu: Option<String>,
+    /// What compiled the GPU kernels, or why there are none.
+    kernels: String,
     /// NVIDIA's, and what was found of each.
     libraries: Vec<(&'static str, String)>,
     data: Vec<Data>,
@@ -121,6 +123,7 @@ impl Report {
             },
             devices,
             no_gpu,
+            kernels: backend::kernels(),
             libraries: backend::libraries(),
             data: survey::survey(None, false).into_iter().map(|f| Data { name: f.name, state: state(&f) }).collect(),
             terminal: Terminal {
@@ -190,8 +193,8 @@ fn environment() -> Vec<(&'static str, String)> {
 
 impl std::fmt::Display for Report {
     fn fmt(&self, f: &mut std::fmt::Formatter) -> std::fmt::Result {
-        let Report { program, system, processor, memory, devices, no_gpu, libraries, data, terminal, environment } =
-            self;
+        let Report { program, system, processor, memory, devices, no_gpu, .. } = self;
+        let Report { kernels, libraries, data, terminal, environment, .. } = self;
         let unknown = || "unknown".to_string();
         let bytes = |n: Option<u64>| n.map_or_else(unknown, |n| BinaryBytes(n).to_string());
 
@@ -216,6 +219,7 @@ impl std::fmt::Display for Report {
         section(f, "memory", [Some(has), limit].into_iter().flatten())?;
         let reason = no_gpu.as_ref().map(|why| format!("no GPU: {why}"));
         section(f, "devices", devices.iter().cloned().chain(reason))?;
+        section(f, "kernels", [kernels.clone()])?;
         section(f, "libraries", libraries.iter().map(|(name, state)| format!("{name}: {state}")))?;
         section(f, "data", data.iter().map(|data| format!("{}: {}", data.name, data.state)))?;
         let yes = |is| if is { "a terminal" } else { "no terminal" };

@@ -21,7 +21,7 @@ use crate::sample::{Source, Which};
 use crate::tensor::{DType, Device};
 use crate::train::Earlier;
 
-/// Measure pictures: how near they are to a data set, and how much of it they cover.
+/// Measure pictures beside a data set: distances, coverage, modes.
 ///
 /// Features are those of Inception-v3 from a file that you have (--inception), which FID is defined with, or, with
 /// classes, those of a classifier that `ddgan train-classifier` has trained. Pictures are rounded to bytes first, as in a
@@ -254,7 +254,8 @@ impl EvalArgs {
         let digits = if data == "stackmnist" { "mnist" } else { data };
         ensure!(
             ["mnist", "digits"].contains(&digits),
-            "there is no classifier for data set `{data}`; name one of its own with --classifier FILE"
+            "there is no classifier for data set `{data}`; name Inception's weights with --inception FILE, or a classifier \
+             of its own with --classifier FILE"
         );
         let path = PathBuf::from(format!("classifier-{digits}.safetensors"));
         ensure!(

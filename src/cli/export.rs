@@ -11,9 +11,9 @@ use crate::sample::{Source, Which};
 use crate::tensor::{DType, Device};
 use crate::train::export_discriminator;
 
-/// Write a network for other programs: safetensors with the names and layouts of the PyTorch implementation.
+/// Write a network for PyTorch and other programs.
 ///
-/// The entry `ddgan` of the file's metadata has the configuration, as JSON. `sample` draws from such a file, too.
+/// The file is safetensors, with the names and layouts of the PyTorch implementation. The entry `ddgan` of the file's metadata has the configuration, as JSON. `sample` draws from such a file, too.
 #[derive(Args)]
 pub struct ExportArgs {
     /// A run's folder (its newest checkpoint is used), a checkpoint, or a file that `import` takes

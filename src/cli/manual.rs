@@ -8,7 +8,7 @@ use anyhow::{Context, bail};
 use clap::{Args, Command};
 use clap_complete::Shell;
 
-/// Print a script that completes this program's commands in a shell.
+/// Print a script that completes commands in a shell.
 ///
 /// For bash, in ~/.bashrc: source <(ddgan completions bash)
 #[derive(Args)]
@@ -16,7 +16,7 @@ pub struct CompletionsArgs {
     shell: Shell,
 }
 
-/// Print the manual's page about the program, or about a verb.
+/// Print a page of the manual: about the program, or a verb.
 ///
 /// To read it: ddgan man train | man -l -
 #[derive(Args)]

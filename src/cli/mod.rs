@@ -35,16 +35,36 @@ use std::path::Path;
 use std::process::ExitCode;
 
 use anyhow::{Context, ensure};
+use clap::builder::styling::Styles;
 use clap::{Arg, Args, Command, CommandFactory, FromArgMatches, Parser, Subcommand};
 
 /// The heading of flags that are there because the published program has them.
 const PUBLISHED: &str = "As in the published program";
 
+/// The verbs, by what they are for: `--help` lists them so.
+const VERBS: [(&str, &[&str]); 5] = [
+    ("Train and draw", &["train", "sample"]),
+    ("Judge and compare", &["eval", "train-classifier", "report", "compare", "sweep"]),
+    ("To and from PyTorch", &["import", "export"]),
+    ("Data", &["data"]),
+    ("About the program", &["doctor", "profile", "verify", "completions", "man"]),
+];
+
+const EXAMPLES: &str = "\
+Examples:
+  ddgan train                                  digits that the program draws: minutes on two cores
+  ddgan train cifar10 --dry-run                what the published training would be
+  ddgan train --resume                         go on with the newest run
+  ddgan sample runs/00000-digits --count 256   pictures of a run
+  ddgan report runs/00000-digits               the run as a page
+
+`ddgan VERB --help` tells about a verb.";
+
 /// Denoising diffusion GANs: train one, and sample from it.
 ///
 /// `ddgan train` draws its own data and needs nothing else: in minutes it writes pictures of digits to runs/.
 #[derive(Parser)]
-#[command(name = "ddgan", version, subcommand_required = true, arg_required_else_help = true)]
+#[command(name = "ddgan", version, subcommand_required = true, arg_required_else_help = true, after_help = EXAMPLES)]
 struct Cli {
     #[command(flatten)]
     global: GlobalOptions,
@@ -137,7 +157,7 @@ fn ensure_free(path: &Path, overwrite: bool) -> anyhow::Result<()> {
 /// last counts, and of one with many values, all do. `-h` leaves out what is rarely set.
 fn command() -> Command {
     fn refine(command: Command) -> Command {
-        let command = command.mut_args(with_underscores).mut_subcommands(refine);
+        let command = command.mut_args(with_underscores).mut_args(with_negative_numbers).mut_subcommands(refine);
         match command.get_name() {
             "train" => command.mut_args(train::hide_if_rare),
             "sample" => command.mut_args(sample::gather_network),
@@ -148,5 +168,47 @@ fn command() -> Command {
         let underscored = arg.get_long().filter(|long| long.contains('-')).map(|long| long.replace('-', "_"));
         if let Some(alias) = underscored { arg.alias(alias) } else { arg }
     }
-    refine(Cli::command().args_override_self(true))
+    /// `-1` behind a flag is its value, right or wrong, and no unknown flag.
+    fn with_negative_numbers(arg: Arg) -> Arg {
+        let of_flag = arg.get_long().is_some() && arg.get_action().takes_values();
+        if of_flag { arg.allow_negative_numbers(true) } else { arg }
+    }
+    let command = refine(Cli::command().args_override_self(true));
+    let template = help_template(&command);
+    command.help_template(template)
+}
+
+/// The program's help, with the verbs by what they are for.
+fn help_template(command: &Command) -> String {
+    let styles = Styles::default();
+    let (title, name) = (styles.get_header(), styles.get_literal());
+    let mut verbs = String::new();
+    for (purpose, group) in VERBS {
+        verbs += &format!("{title}{purpose}:{title:#}\n");
+        for verb in group {
+            let about = command.find_subcommand(verb).and_then(Command::get_about).expect("a verb");
+            verbs += &format!("  {name}{verb:<16}{name:#}  {about}\n");
+        }
+        verbs.push('\n');
+    }
+    format!(
+        "{{about-with-newline}}\n{{usage-heading}} {{usage}}\n\n{verbs}\
+         {title}Options:{title:#}\n{{options}}{{after-help}}"
+    )
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_command_line_is_sound_and_help_lists_every_verb() {
+        command().debug_assert();
+        let mut listed: Vec<&str> = VERBS.iter().flat_map(|(_, verbs)| verbs.iter().copied()).collect();
+        let command = Cli::command();
+        let mut all: Vec<&str> = command.get_subcommands().map(Command::get_name).collect();
+        listed.sort();
+        all.sort();
+        assert_eq!(listed, all);
+    }
 }

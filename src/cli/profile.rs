@@ -14,9 +14,9 @@ use crate::profile::{self, Ceilings, Part, ProfileOptions};
 use crate::tensor::Precision;
 use crate::train::{self, Layer, PRESETS};
 
-/// Measure where the time of a denoising step and of a training step goes.
+/// Measure where the time of a step goes, operation by operation.
 ///
-/// Every operation with its time, the memory that it moves and what it computes, and how near that is to a copy and to
+/// Of a denoising step and of a training step: every operation with its time, the memory that it moves and what it computes, and how near that is to a copy and to
 /// a large matrix product on the same device.
 #[derive(Args)]
 pub struct ProfileArgs {

@@ -92,7 +92,7 @@ pub struct SampleArgs {
     #[arg(long, help_heading = "Output")]
     overwrite: bool,
 
-    /// What the generator computes in: f32, or bf16 on a GPU
+    /// What the generator computes in: f32, or bf16 on a GPU [default: f32]
     #[arg(long, value_name = "TYPE", default_value = "f32", hide_default_value = true, value_parser = variant::<Precision>)]
     precision: Precision,
     #[command(flatten)]
@@ -102,6 +102,12 @@ pub struct SampleArgs {
     /// Changes nothing: it is the discriminator's
     #[arg(long, help_heading = PUBLISHED, value_name = "N")]
     t_emb_dim: Option<usize>,
+    /// Not here: `ddgan eval RUN --inception FILE` measures the distance
+    #[arg(long, help_heading = PUBLISHED)]
+    compute_fid: bool,
+    /// Not here: see --data and --stats of `ddgan eval`
+    #[arg(long, help_heading = PUBLISHED, value_name = "PATH")]
+    real_img_dir: Option<PathBuf>,
 }
 
 /// Puts the flags that describe a network under one heading, out of `-h`.
@@ -122,10 +128,14 @@ fn at_least_1() -> clap::builder::RangedU64ValueParser {
 const MOST: u64 = 100_000_000;
 
 pub fn run(args: &SampleArgs) -> anyhow::Result<ExitCode> {
+    let run = args.run();
+    if args.compute_fid || args.real_img_dir.is_some() {
+        let run = run.display();
+        bail!("`sample` measures no FID: `ddgan eval {run} --inception FILE` does; leave --compute_fid out");
+    }
     let device = args.device.open()?;
     let dtype = args.precision.on(&device)?;
     args.network.switches.warnings.iter().for_each(|warning| eprintln!("warning: {warning}"));
-    let run = args.run();
     // Options of the network, as the published program is given all of them.
     let options = |config: &mut TrainConfig| args.network.apply(config);
     let source = Source::open_as(&run, args.which(), args.raw, &train::for_model(&options), dtype, &device)?;

@@ -9,7 +9,7 @@ type Set = fn(&mut TrainConfig, bool);
 
 struct Switch {
     heading: &'static str,
-    /// The flags that set the key to true and to false, each with its help.
+    /// The flags that set the key to true and to false, each with its help. Both are told in the first one's line.
     on: (&'static str, &'static str),
     off: (&'static str, &'static str),
     /// The published flag, which switches OFF although its name says the opposite.
@@ -20,22 +20,22 @@ struct Switch {
 const TRAINING: [Switch; 3] = [
     Switch {
         heading: "Data",
-        on: ("flip", "Mirror each picture left to right with probability 1/2 [default: as is usual for the data set]"),
-        off: ("no-flip", "Never mirror pictures"),
+        on: ("flip", "Mirror pictures left to right with probability 1/2"),
+        off: ("no-flip", "never [default: as is usual for the data set]"),
         inverted: None,
         set: |config, value| config.flip = Some(value),
     },
     Switch {
         heading: "Training",
         on: ("no-lr-decay", "Keep the learning rates as they are"),
-        off: ("lr-decay", "Let the learning rates fall to 1e-5 by a cosine over all epochs"),
+        off: ("lr-decay", "let them fall to 1e-5 by a cosine over all epochs"),
         inverted: None,
         set: |config, value| config.no_lr_decay = value,
     },
     Switch {
         heading: "Training",
         on: ("use-ema", "Average the generator's parameters, for samples"),
-        off: ("no-ema", "Sample from the parameters as they are"),
+        off: ("no-ema", "sample from them as they are"),
         inverted: None,
         set: |config, value| config.use_ema = value,
     },
@@ -45,49 +45,49 @@ const NETWORK: [Switch; 7] = [
     Switch {
         heading: "Diffusion",
         on: ("use-geometric", "The geometric schedule in place of the variance-preserving one"),
-        off: ("no-geometric", "The variance-preserving schedule"),
+        off: ("no-geometric", "the latter"),
         inverted: None,
         set: |config, value| config.schedule.use_geometric = value,
     },
     Switch {
         heading: "Generator",
         on: ("use-fir", "Smooth with the FIR kernel when resizing"),
-        off: ("no-fir", "Resize without smoothing"),
+        off: ("no-fir", "do not"),
         inverted: Some("fir"),
         set: |config, value| config.generator.fir = value,
     },
     Switch {
         heading: "Generator",
         on: ("use-skip-rescale", "Divide sums of a block and its shortcut by sqrt 2"),
-        off: ("no-skip-rescale", "Do not divide them"),
+        off: ("no-skip-rescale", "do not"),
         inverted: Some("skip_rescale"),
         set: |config, value| config.generator.skip_rescale = value,
     },
     Switch {
         heading: "Generator",
         on: ("use-resamp-with-conv", "Resize between blocks with a convolution"),
-        off: ("no-resamp-with-conv", "Resize between blocks without one"),
+        off: ("no-resamp-with-conv", "without one"),
         inverted: Some("resamp_with_conv"),
         set: |config, value| config.generator.resamp_with_conv = value,
     },
     Switch {
         heading: "Generator",
         on: ("use-conditional", "Tell the generator the time"),
-        off: ("no-conditional", "Do not tell it"),
+        off: ("no-conditional", "do not"),
         inverted: Some("conditional"),
         set: |config, value| config.generator.conditional = value,
     },
     Switch {
         heading: "Generator",
         on: ("use-centered", "Take inputs to be in [-1, 1]"),
-        off: ("no-centered", "Take inputs to be in [0, 1]"),
+        off: ("no-centered", "in [0, 1]"),
         inverted: Some("centered"),
         set: |config, value| config.generator.centered = value,
     },
     Switch {
         heading: "Generator",
         on: ("not-use-tanh", "Leave the output unbounded"),
-        off: ("use-tanh", "Bound the output to (-1, 1)"),
+        off: ("use-tanh", "bound it to (-1, 1)"),
         inverted: None,
         set: |config, value| config.generator.not_use_tanh = value,
     },
@@ -103,13 +103,16 @@ impl Switch {
         let arg = |flag: &'static str| {
             Arg::new(flag).long(flag).action(ArgAction::SetTrue).overrides_with_all(self.flags().collect::<Vec<_>>())
         };
-        let mut own = [self.on, self.off].map(|(flag, help)| arg(flag).help(help).help_heading(self.heading));
+        let ((on, does), (off, does_instead)) = (self.on, self.off);
+        let both = arg(on).help(format!("{does}; --{off}: {does_instead}"));
+        let other = arg(off).help(format!("The opposite of --{on}")).hide_short_help(true).hide_long_help(true);
+        let mut own = [both, other].map(|arg| arg.help_heading(self.heading));
         if let Some(flag) = self.inverted.filter(|flag| flag.contains('_')) {
             // With dashes it is a flag of ours, and means what it says.
             own[0] = own[0].clone().alias(flag.replace('_', "-"));
         }
         let inverted = self.inverted.map(|flag| {
-            let help = format!("The same as --{}: in the published program this flag switches OFF", self.off.0);
+            let help = format!("Means --{off}: as published, it switches OFF");
             arg(flag).help(help).help_heading(super::PUBLISHED)
         });
         own.into_iter().chain(inverted)

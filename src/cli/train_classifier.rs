@@ -10,7 +10,7 @@ use super::ensure_free;
 use crate::data::{self, DataSpec, Split};
 use crate::eval::{ClassifierTraining, train_classifier};
 
-/// Train the classifier that `ddgan eval` judges digits by.
+/// Train the classifier that `eval` judges digits by.
 ///
 /// A few minutes on one core. Its test accuracy is printed, and kept in its file.
 #[derive(Args)]

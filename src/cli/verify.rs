@@ -9,9 +9,9 @@ use crate::cli::device::DeviceOption;
 use crate::tensor::DType;
 use crate::testing::verify::{self, Judged, Tolerances};
 
-/// Check golden fixtures: compute again what other implementations computed.
+/// Compute again what other implementations computed.
 ///
-/// Prints the largest relative 2-norm error of each group of tensors. The exit code is 1 if one is over tolerance.
+/// That is kept in golden fixtures. Prints the largest relative 2-norm error of each group of tensors. The exit code is 1 if one is over tolerance.
 #[derive(Args)]
 pub struct VerifyArgs {
     /// Fixtures: safetensors files with parameters, inputs and expected results

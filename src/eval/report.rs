@@ -138,7 +138,7 @@ impl fmt::Display for Evaluation {
             None => "",
         };
         let sampler = self.sampler.map_or(String::new(), |sampler| format!(", {sampler} sampling"));
-        let what = if self.extractor.is_some() { "pictures" } else { "points" };
+        let (what, drawn) = if self.extractor.is_some() { ("pictures", "images") } else { ("points", "points") };
         let jpeg = if self.via_jpeg { " through JPEG" } else { "" };
         writeln!(f, "{}{step}{parameters}{sampler}: {} {what}{jpeg}, seed {}", self.subject, self.count, self.seed)?;
         let count = self.data_count.map_or(String::new(), |count| format!(" ({count} {what})"));
@@ -184,7 +184,7 @@ impl fmt::Display for Evaluation {
             writeln!(
                 f,
                 "  {:<20} {nfe} NFE, {seconds_per_batch:.3} s a batch of {batch} (median of {batches}), \
-                 {images_per_s:.1} images/s on {device}, {threads} threads",
+                 {images_per_s:.1} {drawn}/s on {device}, {threads} threads",
                 "sampling"
             )?;
         }

@@ -47,6 +47,10 @@ enum Sink {
     Csv(AtomicFile),
 }
 
+/// Names of files, which nobody means for a folder's.
+const OTHER_FORMATS: [&str; 13] =
+    ["avif", "bmp", "csv", "gif", "jpeg", "jpg", "npy", "pdf", "svg", "tif", "tiff", "webp", "zip"];
+
 impl Output {
     /// The name decides the form: `NAME.png` is one picture with all of them in a grid, `NAME.npz` one array `samples`
     /// for numpy, uint8 [N, H, W, C], and any other name a folder with a PNG a picture. Of points, `NAME.png` is a
@@ -76,6 +80,11 @@ impl Output {
             _ if points => {
                 let path = path.display();
                 return Err(Error::config(format!("{path}: points are written to .png, a plot, to .npz or to .csv")));
+            }
+            other if OTHER_FORMATS.contains(&other) => {
+                let path = path.display();
+                let what = "pictures are written to .png, a grid, to .npz, or to a folder, a PNG each";
+                return Err(Error::config(format!("{path}: {what}; .{other} is none of these")));
             }
             _ => {
                 png::check(plan.shape)?;

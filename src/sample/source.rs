@@ -171,6 +171,9 @@ fn agree(path: &Path, own: &Model, set: &dyn Fn(&mut Model)) -> Result<()> {
 
 /// The file of a checkpoint.
 fn find(path: &Path, which: Which) -> Result<PathBuf> {
+    if !path.exists() {
+        return Err(Error::NotFound(format!("{}: there is no such run's folder or checkpoint", path.display())));
+    }
     if !path.is_dir() {
         return match which {
             Which::Newest => Ok(path.to_path_buf()),

@@ -171,7 +171,7 @@ impl TrainConfig {
             return self.check_ddpm();
         }
         if self.discriminator.size == DiscriminatorSize::None {
-            let expected = "another one: a GAN has a discriminator";
+            let expected = "small (for 32x32), large (for 256x256) or mlp (for points): a GAN has a discriminator";
             return Err(Error::setting("discriminator.size", "none", expected));
         }
         // The discriminator sees what the generator makes.

@@ -78,11 +78,14 @@ impl Footprint {
             return Ok(());
         }
         Err(Error::config(format!(
-            "this training needs about {} of memory and the machine has {}; make batch_size ({}) smaller, or the \
-             networks ({} and {} million parameters): generator.num_channels_dae, generator.ch_mult, discriminator.ngf",
+            "this training (batch_size {}, grad_accum {}) needs about {} of memory and the machine has {}; {}. The \
+             networks have {} and {} million parameters: generator.num_channels_dae, generator.ch_mult and \
+             discriminator.ngf make them smaller",
+            config.batch_size,
+            config.grad_accum,
             gib(self.bytes),
             gib(total as f64),
-            config.batch_size,
+            Footprint::smaller_batch(config, total as usize),
             self.generator / 1_000_000,
             self.discriminator / 1_000_000,
         )))
@@ -100,8 +103,11 @@ impl std::fmt::Display for Footprint {
 }
 
 fn gib(bytes: f64) -> String {
-    let gib = bytes / (1_u64 << 30) as f64;
-    if gib < 10.0 { format!("{gib:.1} GiB") } else { format!("{gib:.0} GiB") }
+    match bytes / (1_u64 << 30) as f64 {
+        gib if gib < 0.05 => format!("{:.0} MiB", 1024.0 * gib),
+        gib if gib < 10.0 => format!("{gib:.1} GiB"),
+        gib => format!("{gib:.0} GiB"),
+    }
 }
 
 /// Numbers that the generator keeps for the gradients of one picture.

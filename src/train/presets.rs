@@ -11,7 +11,7 @@ use crate::models::{DiscriminatorConfig, GeneratorConfig};
 pub const PRESETS: [(&str, &str); 9] = [
     ("digits", "drawn digits, no download: readable in minutes on two cores"),
     ("mnist", "MNIST, 32x32 grey: a small network for a CPU"),
-    ("stackmnist", "three MNIST digits stacked into 1,000 classes: the published network, for a large machine"),
+    ("stackmnist", "three stacked MNIST digits, 1,000 classes: the published network of CIFAR-10"),
     ("cifar10", "CIFAR-10, 32x32: the published training, batch 256 in one process"),
     ("celeba256", "CelebA-HQ, 256x256: the published training, batch 32 in one process"),
     ("lsun256", "LSUN church, 256x256: the published training, batch 64 in one process"),

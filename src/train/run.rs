@@ -12,7 +12,7 @@ use super::saver::Saver;
 use super::stats::{Interval, MeanLosses, peak_memory_mib};
 use super::{Footprint, RunDir, Stats, TrainConfig, Trainer, cosine_annealing};
 use crate::checkpoint;
-use crate::data::{Batch, Dataset, Loader, LoaderOptions};
+use crate::data::{Batch, Dataset, ImageShape, Loader, LoaderOptions};
 use crate::diffusion::Method;
 use crate::error::{Error, Result};
 use crate::sample::{self, Samples};
@@ -366,9 +366,10 @@ fn is_major(step: u64, every: Option<u64>) -> bool {
 
 fn introduction(dir: &RunDir, data: &dyn Dataset, footprint: &Footprint) -> String {
     format!(
-        "{}: {} pictures of {} ({}); {footprint}; {} threads",
+        "{}: {} {} of {} ({}); {footprint}; {} threads",
         dir.path().display(),
         data.len(),
+        if data.shape() == ImageShape::POINT { "points" } else { "pictures" },
         data.name(),
         data.origin(),
         rayon::current_num_threads(),

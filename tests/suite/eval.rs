@@ -269,7 +269,8 @@ fn what_cannot_be_measured_is_told() {
     assert!(few["fid"].is_number() && few.get("precision").is_none() && few.get("inception_score").is_none());
     let warnings = few["warnings"].to_string();
     assert!(warnings.contains("more than 5 samples") && warnings.contains("over 10 parts"), "{warnings}");
-    let fewer = FOLDER.json("pictures --count 40 --data digits --data-count 50");
+    let fewer = FOLDER.json("pictures --count 40 --data digits --data-count 50 --test");
+    assert_eq!(fewer["data"], "test set of digits");
     assert!(fewer["warnings"].to_string().contains("there are 30 pictures, 40 were asked for"), "{fewer}");
 }
 

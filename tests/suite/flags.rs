@@ -157,7 +157,9 @@ fn wrong_keys_files_and_flags_are_errors_with_a_suggestion() {
     fail(dir.path(), "train --set generator.nz=-1", &["generator.nz", "whole number"]);
     fail(dir.path(), "train --dry-run --batch_size 0", &["batch_size is 0"]);
     fail(dir.path(), "train --seed 18446744073709551615", &["seed is 18446744073709551615"]);
-    fail(dir.path(), "train --batch_size 1000000 --image-size 4096", &["memory", "batch_size"]);
+    fail(dir.path(), "train --r1-gamma -1", &["r1_gamma is -1"]);
+    fail(dir.path(), "train --batch_size 1000000", &["memory", "batch_size 1000000", "--grad-accum"]);
+    fail(dir.path(), "train --batch_size 1000000 --image-size 4096", &["memory", "not even a single picture"]);
     fail(dir.path(), "train --num_channels_dae 65536 --batch_size 1", &["memory", "generator.num_channels_dae"]);
     for (arguments, word) in [
         ("train --skip-rescal", "--skip-rescale"),
@@ -178,7 +180,9 @@ fn help_completions_and_manual() {
     let dir = tempfile::tempdir().unwrap();
     let (short, long) = (succeed(dir.path(), "train -h"), succeed(dir.path(), "train --help"));
     assert!(short.contains("celeba256") && short.contains("--batch-size") && !short.contains("--fourier-scale"));
-    assert!(long.contains("--fourier-scale") && long.contains("switches OFF"));
+    assert!(long.contains("--fourier-scale") && long.contains("switches OFF") && long.contains("--no-fir: do not"));
+    let whole = succeed(dir.path(), "--help");
+    assert!(whole.contains("Judge and compare:\n  eval ") && whole.contains("--threads <N>"), "{whole}");
     for (shell, word) in [("bash", "complete -F"), ("zsh", "#compdef ddgan"), ("fish", "complete -c ddgan")] {
         let script = succeed(dir.path(), &format!("completions {shell}"));
         assert!(script.contains(word) && script.contains("r1-gamma"), "{shell}");

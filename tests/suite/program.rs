@@ -121,7 +121,10 @@ fn bad_input_ends_with_one_error_that_says_what_to_do() {
     train("--use-geometric", &["below 1"]);
     assert!(!dir.path().join("runs").exists(), "a run that never started left a folder");
 
-    fail(dir.path(), "sample nowhere", &["nowhere"]);
+    for flags in ["", "--step 3", "--epoch-id 3"] {
+        fail(dir.path(), &format!("sample nowhere {flags}"), &["nowhere: there is no such run's folder or checkpoint"]);
+    }
+    fail(dir.path(), "sample some/run --compute_fid", &["ddgan eval some/run --inception FILE"]);
     fs::create_dir(dir.path().join("empty")).unwrap();
     fail(dir.path(), "sample empty", &["empty", "no run's folder"]);
     fs::write(dir.path().join("text"), "no checkpoint at all").unwrap();
@@ -156,6 +159,9 @@ fn usage_errors_have_code_2_and_suggest() {
         ("train digit", "digits"),
         ("train --resblock-type gan", "biggan_oneadagn"),
         ("train --max-minutes soon", "minutes"),
+        ("train --max-minutes -1", "0 or more"),
+        ("train --batch-size -3", "'-3' for '--batch-size"),
+        ("sample run --seed -1", "'-1' for '--seed"),
         ("sample", "RUN"),
         ("verify", "FILE"),
         ("trian", "train"),

@@ -123,9 +123,10 @@ fn what_is_missing_or_damaged_is_told() {
 /// A line of `metrics.jsonl`.
 fn measured(extractor: &str, fid: f64, nfe: u64, seconds: f64) -> String {
     format!(
-        "{{\"step\":3,\"averaged\":true,\"count\":500,\"data\":\"data set digits\",\"extractor\":\"{extractor}\",\
-         \"fid\":{fid},\"modes\":9,\"modes_total\":10,\"coverage\":0.5,\"unknown\":[1],\"sampling\":{{\"nfe\":{nfe},\
-         \"batch\":100,\"seconds_per_batch\":{seconds},\"images_per_s\":10.5,\"device\":\"cpu\",\"threads\":2}}}}\n"
+        "{{\"step\":3,\"averaged\":true,\"count\":500,\"data\":\"data set digits\",\"data_count\":1500,\
+         \"extractor\":\"{extractor}\",\"fid\":{fid},\"modes\":9,\"modes_total\":10,\"coverage\":0.5,\
+         \"unknown\":[1],\"sampling\":{{\"nfe\":{nfe},\"batch\":100,\"seconds_per_batch\":{seconds},\
+         \"images_per_s\":10.5,\"device\":\"cpu\",\"threads\":2}}}}\n"
     )
 }
 
@@ -135,7 +136,8 @@ fn a_comparison_puts_side_by_side_what_may_be() {
     let at = |path: &str| dir.path().join(path);
     ["one", "two", "points"].iter().for_each(|run| copy(run, &at(run)));
     let lines = measured("our classifier", 400.25, 2, 0.5) + &measured("our classifier", 300.5, 2, 0.25);
-    fs::write(at("one/metrics.jsonl"), lines + &measured("Inception-v3", 77.5, 2, 0.25)).unwrap();
+    let fewer = measured("our classifier", 55.5, 2, 0.25).replace("1500", "100");
+    fs::write(at("one/metrics.jsonl"), lines + &measured("Inception-v3", 77.5, 2, 0.25) + &fewer).unwrap();
     let lines = measured("our classifier", 200.75, 4, 0.5) + &measured("our classifier", 250.0, 2, 0.3);
     fs::write(at("two/metrics.jsonl"), lines).unwrap();
     let output = ddgan(dir.path(), "compare one two points");
@@ -152,6 +154,8 @@ fn a_comparison_puts_side_by_side_what_may_be() {
     contains(&html[ours..inception], &["Frechet distance over sampling time", "Not measured like this: points."]);
     contains(&html[inception..], &["FID over sampling time", "77.50", "Not measured like this: two, points."]);
     assert!(!html[ours..inception].contains("77.50") && !html.contains("400.3"));
+    let fewer = html.find("(100 pictures), by our classifier</h2>").unwrap();
+    assert!(fewer > inception && html[fewer..].contains("55.50"));
     // Where the configurations differ.
     contains(&html, &["<th>schedule.num_timesteps</th><td>2</td><td>4</td><td>4</td>", "<th>seed</th>"]);
     assert!(!html.contains("<th>lazy_reg</th><td>15</td><td>15</td>"));

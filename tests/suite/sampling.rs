@@ -253,6 +253,7 @@ fn a_runs_checkpoints_are_picked_by_step_and_epoch() {
     assert!(said("--epoch_id 0 --out b.png").contains("step-000003.safetensors"));
     refuse(dir.path(), "--step 4", &["no checkpoint of step 4", "step 1, 2, 3"]);
     refuse(dir.path(), "--epoch_id 60", &["no checkpoint of epoch 60", "epoch 0"]);
+    refuse(dir.path(), "--out pictures.gif", &["pictures.gif", ".npz", "a folder"]);
     let file = RUN.1.join("checkpoints/step-000003.safetensors");
     fail(dir.path(), &format!("sample {} --step 3", file.display()), &["single checkpoint", "run's folder"]);
     succeed(dir.path(), &format!("sample {} --count 1 --out c.png", file.display()));

@@ -20,11 +20,11 @@ pub struct ConfigArgs {
     /// Replace one key, over the preset and the file: --set generator.nz=64
     #[arg(long, value_name = "KEY=VALUE")]
     set: Vec<String>,
-    /// What is trained: ddgan, ddpm, the diffusion model that it is compared with, or one_shot, a GAN without steps
-    #[arg(long, help_heading = "Training", value_name = "NAME", value_parser = variant::<Method>)]
-    method: Option<Method>,
     #[command(flatten)]
     options: Options,
+    /// What is trained: ddgan, ddpm, the diffusion model that it is compared with, or one_shot, a GAN without steps
+    #[arg(long, help_heading = "Training", value_name = "NAME", value_parser = variant::<Method>, display_order = 0)]
+    method: Option<Method>,
     #[command(flatten)]
     switches: TrainingSwitches,
     #[command(flatten)]

@@ -64,7 +64,7 @@ pub fn hide_if_rare(arg: Arg) -> Arg {
 }
 
 fn presets_help() -> String {
-    let presets: Vec<String> = PRESETS.iter().map(|(name, line)| format!("  {name:<12}{line}")).collect();
+    let presets: Vec<String> = PRESETS.iter().map(|(name, line)| format!("  {name:<13}{line}")).collect();
     format!("Presets:\n{}", presets.join("\n"))
 }
 
@@ -73,7 +73,12 @@ fn long_help() -> String {
         "{}\n\n\
          Of what sets the same key, the last counts: preset, --config, --set, flags. A flag may also be written with \
          underscores, as published: --lr_g is --lr-g.\n\n\
-         The published program's commands work as they are. Without a preset, --dataset starts from its defaults:\n  \
+         The published program's commands work as they are. Without a preset, --dataset starts from its defaults.\n\n\
+         Examples:\n  \
+         ddgan train mnist --data-dir ~/data --max-minutes 20\n  \
+         ddgan train cifar10 --set generator.nz=64 --lr-g 2e-4 --dry-run\n  \
+         ddgan train gaussians25 --method ddpm\n  \
+         ddgan train --resume runs/00000-mnist --num-epoch 8\n  \
          ddgan train --dataset cifar10 --exp mine --num_timesteps 4 --ch_mult 1 2 2 2 --use_ema",
         presets_help()
     )
@@ -172,6 +177,6 @@ pub fn stop_on_signals() -> anyhow::Result<Arc<AtomicBool>> {
 }
 
 fn minutes(text: &str) -> Result<Duration, String> {
-    let minutes: f64 = text.parse().map_err(|_| "expected a number of minutes")?;
-    Duration::try_from_secs_f64(60.0 * minutes).map_err(|e| e.to_string())
+    let minutes = text.parse().ok().and_then(|minutes: f64| Duration::try_from_secs_f64(60.0 * minutes).ok());
+    minutes.ok_or_else(|| "expected a number of minutes, 0 or more".into())
 }

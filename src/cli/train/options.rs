@@ -58,6 +58,10 @@ pub struct Options {
     /// Compute R1 every N-th step
     #[arg(long, help_heading = "Training", value_name = "N")]
     lazy_reg: Option<u64>,
+    /// What the average keeps of itself at each step
+    #[arg(long, help_heading = "Training", value_name = "X")]
+    ema_decay: Option<f64>,
+
     /// What the generator's output is: x0, previous (x_t itself) or noise
     #[arg(long, help_heading = "Objectives", value_name = "WHAT", value_parser = variant::<Prediction>)]
     prediction: Option<Prediction>,
@@ -73,22 +77,6 @@ pub struct Options {
     /// Weight of the mean distance between x_0 and its prediction
     #[arg(long, help_heading = "Objectives", value_name = "X")]
     l1_weight: Option<f64>,
-    /// What the average keeps of itself at each step
-    #[arg(long, help_heading = "Training", value_name = "X")]
-    ema_decay: Option<f64>,
-
-    #[command(flatten)]
-    pub network: NetworkOptions,
-
-    /// Which one: small for 32x32, large for 256x256, mlp for points
-    #[arg(long, help_heading = "Discriminator", value_name = "SIZE", value_parser = variant::<DiscriminatorSize>)]
-    discriminator: Option<DiscriminatorSize>,
-    /// Base width
-    #[arg(long, help_heading = "Discriminator", value_name = "N")]
-    ngf: Option<usize>,
-    /// Width of the time embedding
-    #[arg(long, help_heading = "Discriminator", value_name = "N")]
-    t_emb_dim: Option<usize>,
 
     /// Steps between two lines of statistics
     #[arg(long, help_heading = "Output", value_name = "N")]
@@ -108,6 +96,20 @@ pub struct Options {
     /// Epochs between two checkpoints that are kept for good; 0 keeps none so
     #[arg(long, help_heading = "Output", value_name = "N")]
     major_every: Option<u64>,
+
+    /// Which one: small for 32x32, large for 256x256, mlp for points
+    #[arg(long, help_heading = "Discriminator", value_name = "SIZE", value_parser = variant::<DiscriminatorSize>)]
+    discriminator: Option<DiscriminatorSize>,
+    /// Base width
+    #[arg(long, help_heading = "Discriminator", value_name = "N")]
+    ngf: Option<usize>,
+    /// Width of the time embedding
+    #[arg(long, help_heading = "Discriminator", value_name = "N")]
+    t_emb_dim: Option<usize>,
+
+    // Last, so that the help ends with the flags that are there for the published commands.
+    #[command(flatten)]
+    pub network: NetworkOptions,
 }
 
 impl Options {
