@@ -33,10 +33,11 @@ KERNEL(QUAD_THREADS) forward_noise_given(T* x_t, T* x_t1, const T* x0, const T* 
   });
 }
 
-KERNEL(QUAD_THREADS) forward_noise_drawn(T* x_t, T* x_t1, const T* x0, Key key_t, Key key_t1,
-                                         const float* coefficients, size_t samples, size_t size) {
+KERNEL(QUAD_THREADS) forward_noise_drawn(T* x_t, T* x_t1, const T* x0, const float* key_t,
+                                         const float* key_t1, const float* coefficients, size_t samples, size_t size) {
+  const Key now = key_at(key_t), next = key_at(key_t1);
   pair(x_t, x_t1, x0, coefficients, samples, size, [=](size_t i, Four& a, Four& b) {
-    a = normal4(key_t, i);
-    b = normal4(key_t1, i);
+    a = normal4(now, i);
+    b = normal4(next, i);
   });
 }

@@ -19,8 +19,6 @@ struct AdamStep {
   float rest1;
   float beta2;
   float rest2;
-  float step_size;
-  float root;
   float eps;
   float ema_decay;
   float ema_rest;

@@ -19,6 +19,14 @@ __device__ __forceinline__ uint4 philox4x32(Key key, unsigned long long block) {
   return c;
 }
 
+// A key from memory, 16 bits in each of 8 numbers: there it may change between two launches of a graph.
+__device__ __forceinline__ Key key_at(const float* pieces) {
+  unsigned long long words[2] = {0, 0};
+#pragma unroll
+  for (int i = 0; i < 8; ++i) words[i / 4] |= static_cast<unsigned long long>(pieces[i]) << (16 * (i % 4));
+  return {words[0], words[1]};
+}
+
 // Uniform in (0, 1].
 __device__ __forceinline__ float uniform(unsigned word) {
   return static_cast<float>((word >> 8) + 1) * (1.0f / 16777216.0f);

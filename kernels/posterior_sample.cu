@@ -28,7 +28,8 @@ KERNEL(QUAD_THREADS) posterior_sample_given(T* x_t, const T* x0, const T* x_t1, 
   sample_posterior(x_t, x0, x_t1, coefficients, samples, size, [=](size_t i) { return load4(noise, i, n); });
 }
 
-KERNEL(QUAD_THREADS) posterior_sample_drawn(T* x_t, const T* x0, const T* x_t1, Key key, const float* coefficients,
-                                            size_t samples, size_t size) {
+KERNEL(QUAD_THREADS) posterior_sample_drawn(T* x_t, const T* x0, const T* x_t1, const float* pieces,
+                                            const float* coefficients, size_t samples, size_t size) {
+  const Key key = key_at(pieces);
   sample_posterior(x_t, x0, x_t1, coefficients, samples, size, [=](size_t i) { return normal4(key, i); });
 }

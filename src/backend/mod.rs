@@ -20,7 +20,7 @@ use std::sync::Arc;
 pub use convolver::{Contest, Convolver, Entry};
 pub use device_name::DeviceName;
 pub use dtype::{DType, Precision};
-pub use recorded::Recorded;
+pub use recorded::{Fetch, Recorded};
 
 use crate::{Error, Result};
 
@@ -196,14 +196,25 @@ impl Storage {
         }
     }
 
-    /// Replaces the numbers by as many others.
-    pub fn overwrite(&mut self, values: cpu::Storage) -> Result<()> {
-        match self {
-            Storage::Cpu(s) => *s = values.cast(s.dtype())?,
+    /// Replaces the numbers by those of another of the same device, type and length, in the same memory.
+    pub fn assign(&mut self, from: &Storage) -> Result<()> {
+        match (self, from) {
+            (Storage::Cpu(s), Storage::Cpu(from)) => s.copy_from(from),
             #[cfg(feature = "cuda")]
-            Storage::Cuda(s) => s.overwrite(&values)?,
+            (Storage::Cuda(s), Storage::Cuda(from)) => s.assign(from)?,
+            #[cfg(feature = "cuda")]
+            _ => panic!("{ELSEWHERE}"),
         }
         Ok(())
+    }
+
+    /// Where they begin in their device's memory.
+    pub fn address(&self) -> u64 {
+        match self {
+            Storage::Cpu(s) => s.as_bytes().as_ptr() as u64,
+            #[cfg(feature = "cuda")]
+            Storage::Cuda(s) => s.address(),
+        }
     }
 
     /// The numbers in the computer's memory; those of a GPU as f32, after all its work is done.

@@ -217,19 +217,23 @@ impl Taps {
     }
 }
 
-/// A step of Adam (Kingma and Ba, 2015) and of the exponential moving average.
+/// What is the same in all steps of Adam (Kingma and Ba, 2015) and of the exponential moving average.
 #[derive(Clone, Copy, Debug)]
 pub struct Adam {
-    pub lr: f64,
     pub beta1: f64,
     pub beta2: f64,
     pub eps: f64,
-    /// The number of this step, counted from 1.
-    pub step: u64,
     pub ema_decay: f64,
 }
 
-/// The numbers of an [`Adam`] step as its formula uses them, rounded once.
+impl Adam {
+    /// What differs: lr / (1 - beta1^step) and sqrt(1 - beta2^step), of steps counted from 1.
+    pub fn of_step(&self, lr: f64, step: u64) -> [f64; 2] {
+        [lr / (1.0 - self.beta1.powi(step as i32)), (1.0 - self.beta2.powi(step as i32)).sqrt()]
+    }
+}
+
+/// The numbers of [`Adam`] as its formula uses them, rounded once.
 #[repr(C)]
 #[derive(Clone, Copy, Debug)]
 pub struct AdamStep {
@@ -237,8 +241,6 @@ pub struct AdamStep {
     pub rest1: f32,
     pub beta2: f32,
     pub rest2: f32,
-    pub step_size: f32,
-    pub root: f32,
     pub eps: f32,
     pub ema_decay: f32,
     pub ema_rest: f32,
@@ -251,8 +253,6 @@ impl From<&Adam> for AdamStep {
             rest1: (1.0 - p.beta1) as f32,
             beta2: p.beta2 as f32,
             rest2: (1.0 - p.beta2) as f32,
-            step_size: (p.lr / (1.0 - p.beta1.powi(p.step as i32))) as f32,
-            root: (1.0 - p.beta2.powi(p.step as i32)).sqrt() as f32,
             eps: p.eps as f32,
             ema_decay: p.ema_decay as f32,
             ema_rest: (1.0 - p.ema_decay) as f32,

@@ -10,6 +10,22 @@ pub struct Key {
     pub stream: u64,
 }
 
+impl Key {
+    /// Its bits, 16 in each number: how a device finds a key in its memory, where it may change from one launch of a
+    /// recorded kernel to the next.
+    pub fn pieces(self) -> [f32; 8] {
+        std::array::from_fn(|i| {
+            let word = [self.seed, self.stream][i / 4];
+            f32::from((word >> (16 * (i % 4))) as u16)
+        })
+    }
+
+    pub fn from_pieces(pieces: &[f32]) -> Key {
+        let word = |pieces: &[f32]| pieces.iter().rev().fold(0, |word, &piece| word << 16 | piece as u64);
+        Key { seed: word(&pieces[..4]), stream: word(&pieces[4..]) }
+    }
+}
+
 const MULTIPLIER: [u32; 2] = [0xD251_1F53, 0xCD9E_8D57];
 const WEYL: [u32; 2] = [0x9E37_79B9, 0xBB67_AE85];
 const ROUNDS: usize = 10;
@@ -65,6 +81,17 @@ mod tests {
         assert_eq!(ones, [0x408f_276d, 0x41c8_3b0e, 0xa20b_c7c6, 0x6d54_51fd]);
         let pi = philox4x32(Key { seed: 0x299f_31d0_a409_3822, stream: 0x0370_7344_1319_8a2e }, 0x85a3_08d3_243f_6a88);
         assert_eq!(pi, [0xd16c_fe09, 0x94fd_cceb, 0x5001_e420, 0x2412_6ea1]);
+    }
+
+    #[test]
+    fn pieces_hold_a_whole_key() {
+        for key in [
+            Key { seed: 0, stream: u64::MAX },
+            Key { seed: 0x0123_4567_89ab_cdef, stream: 0xfedc_ba98_7654_3210 },
+            Key { seed: 1, stream: 1 << 63 },
+        ] {
+            assert_eq!(Key::from_pieces(&key.pieces()), key);
+        }
     }
 
     #[test]

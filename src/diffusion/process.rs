@@ -1,11 +1,11 @@
 //! The process on batches of pictures: noisy pairs for training, posterior steps for both training and sampling.
 
 use super::reverse::{Jump, Path};
-use super::{Method, Prediction, SamplerKind, Schedule, ScheduleConfig};
+use super::{Generated, Method, Mix, Prediction, Reverse, SamplerKind, Schedule, ScheduleConfig};
 use crate::autograd::Var;
 use crate::error::{Error, Result};
 use crate::ops;
-use crate::tensor::{Noise, Tensor};
+use crate::tensor::{DType, Device, Noise, Tensor};
 
 /// A schedule applied to pictures [N, H, W, C] with a time step a sample, `t` of [N] from 0 to T - 1.
 pub struct Process {
@@ -14,13 +14,6 @@ pub struct Process {
     prediction: Prediction,
     /// The states of sampling.
     path: Path,
-}
-
-/// What a generator's output leads to, each like the output.
-pub struct Generated {
-    /// The x_0 that it means; `None` where it is x_t itself.
-    pub x0: Option<Var>,
-    pub x_t: Var,
 }
 
 impl Process {
@@ -97,16 +90,27 @@ impl Process {
         noise_t: impl Into<Noise>,
         noise_t1: impl Into<Noise>,
     ) -> Result<(Tensor, Tensor)> {
+        ops::forward_pair(x0, noise_t, noise_t1, &self.forward_coefficients(t, x0.dtype(), &x0.device())?)
+    }
+
+    /// The four of [`Process::forward_pair`] for each sample, [4, N], as pictures of that type take them.
+    pub fn forward_coefficients(&self, t: &[usize], dtype: DType, device: &Device) -> Result<Tensor> {
         let Schedule { a_s, sigmas, a_s_cum, sigmas_cum, .. } = &self.schedule;
-        let of_t = |table: &[f64]| t.iter().map(|&t| table[t]).collect();
+        let of_t = |table: &[f64]| t.iter().map(|&t| table[t]).collect::<Vec<f64>>();
         let of_next = |table: &[f64]| t.iter().map(|&t| table[t + 1]).collect();
-        ops::forward_pair(x0, noise_t, noise_t1, &[of_t(a_s_cum), of_t(sigmas_cum), of_next(a_s), of_next(sigmas)])
+        let values = [of_t(a_s_cum), of_t(sigmas_cum), of_next(a_s), of_next(sigmas)].concat();
+        Tensor::from_values(&values, [4, t.len()], dtype.wide(), device)
     }
 
     /// A draw from q(x_i | x_0), differentiable: a_s_cum[i] x_0 + sigmas_cum[i] noise, with an `i` of [N] from 0 to T.
     pub fn diffuse(&self, x0: &Var, i: &[usize], noise: &Var) -> Result<Var> {
+        self.diffusion(i, x0.dtype(), &x0.device())?.of(x0, noise)
+    }
+
+    /// What [`Process::diffuse`] makes of x_0 and noise of that type.
+    pub fn diffusion(&self, i: &[usize], dtype: DType, device: &Device) -> Result<Mix> {
         let of_i = |table: &[f64]| i.iter().map(|&i| table[i]).collect::<Vec<f64>>();
-        combine(&of_i(&self.schedule.a_s_cum), x0, &of_i(&self.schedule.sigmas_cum), noise)
+        Mix::new(&of_i(&self.schedule.a_s_cum), &of_i(&self.schedule.sigmas_cum), dtype, device)
     }
 
     /// A draw from q(x_t | x_{t+1}, x_0), differentiable in both:
@@ -115,46 +119,45 @@ impl Process {
     ///
     /// At t = 0 this is x_0 itself: the variance and coef2 are 0.
     pub fn posterior_step(&self, x0: &Var, x_t1: &Var, t: &[usize], noise: impl Into<Noise>) -> Result<Var> {
-        let Schedule { posterior_mean_coef1, posterior_mean_coef2, posterior_variance, .. } = &self.schedule;
-        let of_t = |table: &[f64]| t.iter().map(|&t| table[t]).collect();
-        let deviation = t.iter().map(|&t| posterior_variance[t].sqrt()).collect();
-        ops::posterior_step(x0, x_t1, noise, &[of_t(posterior_mean_coef1), of_t(posterior_mean_coef2), deviation])
+        ops::posterior_step(x0, x_t1, noise, &self.posterior_coefficients(t, x0.dtype(), &x0.device())?)
     }
 
-    /// The x_0 that a network's output for x_{t+1} means, sample by sample: the output itself or, where that is the noise e
-    /// in x_{t+1},
+    /// The three of [`Process::posterior_step`] for each sample, [3, N], as pictures of that type take them.
+    pub fn posterior_coefficients(&self, t: &[usize], dtype: DType, device: &Device) -> Result<Tensor> {
+        let Schedule { posterior_mean_coef1, posterior_mean_coef2, posterior_variance, .. } = &self.schedule;
+        let of_t = |table: &[f64]| t.iter().map(|&t| table[t]).collect::<Vec<f64>>();
+        let deviation = t.iter().map(|&t| posterior_variance[t].sqrt()).collect();
+        let values = [of_t(posterior_mean_coef1), of_t(posterior_mean_coef2), deviation].concat();
+        Tensor::from_values(&values, [3, t.len()], dtype.wide(), device)
+    }
+
+    /// The x_0 that x_{t+1} and the noise e in it tell:
     ///
     /// x_0 = (x_{t+1} - sigmas_cum[t+1] e) / a_s_cum[t+1]
-    ///
-    /// `None` where the output is x_t.
-    pub fn clean(&self, output: &Var, x_t1: &Var, t: &[usize]) -> Result<Option<Var>> {
+    fn clean(&self, t: &[usize], dtype: DType, device: &Device) -> Result<Mix> {
         let Schedule { a_s_cum, sigmas_cum, .. } = &self.schedule;
-        match self.prediction {
-            Prediction::X0 => Ok(Some(output.clone())),
-            Prediction::Previous => Ok(None),
-            Prediction::Noise => {
-                let of_x: Vec<f64> = t.iter().map(|&t| 1.0 / a_s_cum[t + 1]).collect();
-                let of_noise: Vec<f64> = t.iter().map(|&t| -sigmas_cum[t + 1] / a_s_cum[t + 1]).collect();
-                combine(&of_x, x_t1, &of_noise, output).map(Some)
-            }
-        }
+        let of_x: Vec<f64> = t.iter().map(|&t| 1.0 / a_s_cum[t + 1]).collect();
+        let of_noise: Vec<f64> = t.iter().map(|&t| -sigmas_cum[t + 1] / a_s_cum[t + 1]).collect();
+        Mix::new(&of_x, &of_noise, dtype, device)
     }
 
     /// What the output of a GAN's generator for x_{t+1} leads to, sample by sample: a draw from the posterior of the x_0
     /// that it means. Made in one step, x_0 is diffused instead: a draw from q(x_t | x_0).
     pub fn generated(&self, output: Var, x_t1: &Var, t: &[usize], noise: impl Into<Noise>) -> Result<Generated> {
+        self.reverse(t, x_t1.dtype(), &x_t1.device())?.of(output, x_t1, noise)
+    }
+
+    /// What [`Process::generated`] does with outputs of that type.
+    pub fn reverse(&self, t: &[usize], dtype: DType, device: &Device) -> Result<Reverse> {
         if self.method == Method::OneShot {
-            let noise = Var::constant(noise.into().numbers(output.value())?);
-            let x_t = self.diffuse(&output, t, &noise)?;
-            return Ok(Generated { x0: Some(output), x_t });
+            return Ok(Reverse::Diffused(self.diffusion(t, dtype, device)?));
         }
-        match self.clean(&output, x_t1, t)? {
-            Some(x0) => {
-                let x_t = self.posterior_step(&x0, x_t1, t, noise)?;
-                Ok(Generated { x0: Some(x0), x_t })
-            }
-            None => Ok(Generated { x0: None, x_t: output }),
-        }
+        let clean = match self.prediction {
+            Prediction::X0 => None,
+            Prediction::Previous => return Ok(Reverse::Direct),
+            Prediction::Noise => Some(self.clean(t, dtype, device)?),
+        };
+        Ok(Reverse::Posterior { clean, coefficients: self.posterior_coefficients(t, dtype, device)? })
     }
 
     /// A step of sampling from x_{t+1}, t one of [`Process::steps`], with what the network gave for it: the x_0 that this
@@ -162,7 +165,7 @@ impl Process {
     ///
     /// A DDPM's x_0 is kept in [-1, 1], as Ho et al. do, if it is a picture; points have no such bounds.
     pub fn denoise(&self, output: Var, x_t1: &Var, t: usize, noise: impl Into<Noise>) -> Result<(Var, Var)> {
-        let n = x_t1.shape()[0];
+        let (n, dtype, device) = (x_t1.shape()[0], x_t1.dtype(), &x_t1.device());
         match self.method {
             Method::OneShot => Ok((output.clone(), output)),
             Method::Ddgan => {
@@ -170,23 +173,18 @@ impl Process {
                 Ok((x0.unwrap_or_else(|| x_t.clone()), x_t))
             }
             Method::Ddpm => {
-                let mut x0 = self.clean(&output, x_t1, &vec![t; n])?.expect("it predicts the noise");
+                let mut x0 = self.clean(&vec![t; n], dtype, device)?.of(x_t1, &output)?;
                 if x0.shape()[1..3] != [1, 1] {
                     x0 = clamp_unit(&x0)?;
                 }
                 let Jump { of_x0, of_x, deviation } = self.path.jump(&self.schedule, t);
-                let next = ops::posterior_step(&x0, x_t1, noise, &[of_x0, of_x, deviation].map(|of| vec![of; n]))?;
+                let coefficients = [of_x0, of_x, deviation].map(|of| vec![of; n]).concat();
+                let coefficients = Tensor::from_values(&coefficients, [3, n], dtype.wide(), device)?;
+                let next = ops::posterior_step(&x0, x_t1, noise, &coefficients)?;
                 Ok((x0, next))
             }
         }
     }
-}
-
-/// a x + b y, each sample with coefficients of its own.
-fn combine(a: &[f64], x: &Var, b: &[f64], y: &Var) -> Result<Var> {
-    let scaled =
-        |of: &[f64], x: &Var| ops::scale_samples(x, &Tensor::from_values(of, [of.len()], x.dtype(), &x.device())?);
-    ops::add(&scaled(a, x)?, &scaled(b, y)?)
 }
 
 /// x where it is in [-1, 1], else the nearer end: max(x + 1, 0) - max(x - 1, 0) - 1.

@@ -272,6 +272,12 @@ impl Discriminator {
         &self.params
     }
 
+    /// The steps t as a tensor on the network's device, where they may change between two launches of recorded work.
+    pub fn embedded_times(&self, t: &[usize]) -> Result<Timesteps> {
+        let (times, device) = (Timesteps::Index(t.to_vec()), self.params[0].value().device());
+        Ok(Timesteps::Embedded(times.sinusoidal(self.config.t_emb_dim, self.compute, &device)?.into_value()))
+    }
+
     /// Logits [N, 1], of the type of x_t [N, H, W, C], at time t, given x_{t+1} of the same shape. Where a batch has more than one
     /// picture, each logit depends on all of its group (minibatch standard deviation).
     pub fn forward(&self, x_t: &Var, t: &Timesteps, x_t1: &Var) -> Result<Var> {

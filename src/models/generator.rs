@@ -80,6 +80,16 @@ impl Generator {
         }
     }
 
+    /// [`Generator::times`] as tensors on the network's device, where they may change between two launches of recorded
+    /// work.
+    pub fn embedded_times(&self, schedule: &Schedule, t: &[usize]) -> Result<Timesteps> {
+        let (times, device) = (self.times(schedule, t), self.params[0].value().device());
+        match &self.body {
+            Body::Ncsnpp(network) => network.embed(times, self.compute, &device),
+            Body::Mlp(_) => Ok(Timesteps::Embedded(times.sinusoidal(TIME_WIDTH, self.compute, &device)?.into_value())),
+        }
+    }
+
     /// The prediction from x_t [N, H, W, C], the time of each sample and z [N, nz]; the shape and type of x_t.
     pub fn forward(&self, x: &Var, t: &Timesteps, z: &Var) -> Result<Var> {
         self.run(x, t, z, None)

@@ -22,7 +22,7 @@ use up::{Tail, UpLevel};
 
 use crate::autograd::Var;
 use crate::nn::{Attention, Conv2d, Conv2dSpec, Filter, FourierEmbedding, Init, Linear, Scope, Timesteps};
-use crate::tensor::Key;
+use crate::tensor::{DType, Device, Key};
 use crate::{Result, ops};
 
 /// The network of [`super::Generator`] for pictures.
@@ -150,11 +150,23 @@ impl Ncsnpp {
     /// SiLU of the time embedding [N, 4 width], which is how every block takes it.
     fn embed_time(&self, t: &Timesteps, like: &Var) -> Result<Option<Var>> {
         let Some([first, second]) = &self.time_mlp else { return Ok(None) };
-        let embedding = match &self.fourier {
-            Some(fourier) => ops::cast(&fourier.forward(t)?, like.dtype())?,
-            None => t.sinusoidal(self.config.embedding_width(), like.dtype(), &like.device())?,
-        };
-        let h = ops::silu(&first.forward(&embedding)?)?;
+        let h = ops::silu(&first.forward(&self.embedding(t, like.dtype(), &like.device())?)?)?;
         Ok(Some(ops::silu(&second.forward(&h)?)?))
+    }
+
+    /// What stands before the two layers, [N, embedding width].
+    fn embedding(&self, t: &Timesteps, dtype: DType, device: &Device) -> Result<Var> {
+        match &self.fourier {
+            Some(fourier) => ops::cast(&fourier.forward(t)?, dtype),
+            None => t.sinusoidal(self.config.embedding_width(), dtype, device),
+        }
+    }
+
+    /// The time as [`Ncsnpp::forward`] reads it without computing anything from t: embedded, if it is told at all.
+    pub fn embed(&self, t: Timesteps, dtype: DType, device: &Device) -> Result<Timesteps> {
+        if self.time_mlp.is_none() {
+            return Ok(t);
+        }
+        Ok(Timesteps::Embedded(self.embedding(&t, dtype, device)?.into_value()))
     }
 }

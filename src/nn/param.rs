@@ -64,6 +64,11 @@ impl Param {
         self.var().into_value()
     }
 
+    /// Where the value is in its device's memory, if nobody else holds it.
+    pub fn own_place(&self) -> Option<u64> {
+        self.0.var.lock().expect(HELD).as_ref().expect(HELD).value().own_place()
+    }
+
     /// Replaces the value. Errors if the new one has another shape, type or device.
     pub fn set(&self, value: Tensor) -> Result<()> {
         let mut slot = self.0.var.lock().expect(HELD);

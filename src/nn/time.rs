@@ -8,12 +8,14 @@ use crate::tensor::{DType, Device, Tensor};
 use crate::{Error, Result, ops};
 
 /// The time of each sample of a batch.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug)]
 pub enum Timesteps {
     /// Indices 0 .. T-1, where index t stands for the pair (x_t, x_{t+1}).
     Index(Vec<usize>),
     /// Noise levels, positive.
     NoiseLevel(Vec<f64>),
+    /// What the network that is told makes of either, [N, dim], where it computes.
+    Embedded(Tensor),
 }
 
 impl Timesteps {
@@ -22,6 +24,7 @@ impl Timesteps {
         match self {
             Timesteps::Index(t) => t.len(),
             Timesteps::NoiseLevel(level) => level.len(),
+            Timesteps::Embedded(embedding) => embedding.shape()[0],
         }
     }
 
@@ -29,16 +32,14 @@ impl Timesteps {
         self.len() == 0
     }
 
-    fn values(&self) -> Vec<f64> {
-        match self {
-            Timesteps::Index(t) => t.iter().map(|&t| t as f64).collect(),
-            Timesteps::NoiseLevel(level) => level.clone(),
-        }
-    }
-
     /// [N, dim]: sines, then cosines, of t at frequencies from 1 down to 1/10000.
     pub fn sinusoidal(&self, dim: usize, dtype: DType, device: &Device) -> Result<Var> {
-        Ok(Var::constant(ops::sinusoidal_embedding(&self.values(), dim, dtype, device)?))
+        let embed = |t: &[f64]| ops::sinusoidal_embedding(t, dim, dtype, device);
+        Ok(Var::constant(match self {
+            Timesteps::Index(t) => embed(&t.iter().map(|&t| t as f64).collect::<Vec<_>>())?,
+            Timesteps::NoiseLevel(level) => embed(level)?,
+            Timesteps::Embedded(embedding) => embedding.clone(),
+        }))
     }
 }
 
@@ -59,6 +60,7 @@ impl FourierEmbedding {
     pub fn forward(&self, t: &Timesteps) -> Result<Var> {
         let levels = match t {
             Timesteps::NoiseLevel(levels) if levels.iter().all(|&l| l > 0.0) => levels,
+            Timesteps::Embedded(embedding) => return Ok(Var::constant(embedding.clone())),
             _ => {
                 let what = format!("embedding_type fourier takes positive noise levels as times, got {t:?}");
                 return Err(Error::config(what));

@@ -87,6 +87,15 @@ fn check(op: &'static str, ok: bool, expected: impl FnOnce() -> String, got: imp
     if ok { Ok(()) } else { Err(Error::shape(op, expected(), got)) }
 }
 
+/// `count` coefficients for each sample of x [N, ...]; N.
+fn check_coefficients(op: &'static str, x: &Tensor, count: usize, coefficients: &Tensor) -> Result<usize> {
+    let n = x.shape().first().copied().unwrap_or(0);
+    let dtype = x.dtype().wide();
+    let fits = n > 0 && *coefficients.shape() == [count, n] && coefficients.dtype() == dtype;
+    check(op, fits, || format!("coefficients [{count}, {n}] {dtype}"), coefficients)?;
+    Ok(n)
+}
+
 /// The four sizes of an image tensor, [N, H, W, C].
 fn nhwc(op: &'static str, x: &Var) -> Result<[usize; 4]> {
     x.shape().try_into().map_err(|_| Error::shape(op, "[N, H, W, C]", x))

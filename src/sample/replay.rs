@@ -1,6 +1,6 @@
 //! All steps of a batch in one launch.
 
-use super::noise::{Draw, Part, numbers};
+use super::noise::{Draw, Part};
 use super::sampler::Sampler;
 use crate::error::Result;
 use crate::nn::Param;
@@ -28,7 +28,8 @@ impl Replay {
             let (_, input) = inputs.iter().find(|(of, _)| *of == part).expect("an input for each part");
             Ok(input.clone())
         };
-        let (steps, pictures) = Recorded::new(&sampler.device, || sampler.walk(input, |_, _| ()))?;
+        let (steps, mut pictures) = Recorded::new(&sampler.device, 1, |_| sampler.walk(input, |_, _| ()))?;
+        let pictures = pictures.pop().expect("those of the one work");
         Ok(Replay { inputs, pictures, parameters, steps })
     }
 
@@ -40,10 +41,9 @@ impl Replay {
 
     pub fn draw(&mut self, sampler: &Sampler, draws: &[Draw]) -> Result<Tensor> {
         for (part, input) in &mut self.inputs {
-            let values = numbers(draws, *part, &input.shape()[1..], sampler.dtype)?;
-            input.overwrite(&values)?;
+            input.assign(&sampler.numbers(draws, *part)?)?;
         }
-        self.steps.launch()?;
+        self.steps.launch(0)?;
         // The next launch writes to the same memory.
         self.pictures.deep_clone()
     }

@@ -98,11 +98,13 @@ impl<'a> Sampler<'a> {
 
     /// As [`Sampler::draw`], and shows every step: x_{t+1} and what came of it, from t = T - 1 down.
     pub fn trace(&self, draws: &[Draw], visit: impl FnMut(&Tensor, &Denoised)) -> Result<Tensor> {
-        let input = |part| {
-            let shape = self.shape(draws.len(), part);
-            Tensor::from_values(&numbers(draws, part, &shape[1..], self.dtype)?, shape, self.dtype, &self.device)
-        };
-        self.walk(input, visit)
+        self.walk(|part| self.numbers(draws, part), visit)
+    }
+
+    /// The random numbers of a batch for one part.
+    pub(super) fn numbers(&self, draws: &[Draw], part: Part) -> Result<Tensor> {
+        let shape = self.shape(draws.len(), part);
+        Tensor::from_values(&numbers(draws, part, &shape[1..], self.dtype)?, shape, self.dtype, &self.device)
     }
 
     /// All steps of a batch, from its random numbers.

@@ -3,7 +3,7 @@
 mod random;
 
 pub use crate::backend::philox::Key;
-pub use crate::backend::{DType, Device, DeviceName, Precision, Recorded};
+pub use crate::backend::{DType, Device, DeviceName, Fetch, Precision, Recorded};
 pub use random::{Noise, normal, stream, uniform};
 
 use std::borrow::Cow;
@@ -87,11 +87,21 @@ impl Tensor {
         Ok(Arc::get_mut(&mut self.storage).expect("just made unique"))
     }
 
-    /// Replaces the numbers by others in the same memory, which no other tensor may share.
-    pub fn overwrite(&mut self, values: &[f64]) -> Result<()> {
-        assert_eq!(values.len(), self.len());
+    /// Replaces the numbers by another tensor's, in the same memory, which no other tensor may share.
+    pub fn assign(&mut self, from: &Tensor) -> Result<()> {
+        assert_eq!((self.shape(), self.dtype()), (from.shape(), from.dtype()));
         let storage = Arc::get_mut(&mut self.storage).expect("no other tensor shares what is overwritten");
-        storage.overwrite(cpu::Storage::F64(cpu::Buffer::from_slice(values)))
+        storage.assign(from.storage())
+    }
+
+    /// Where the numbers are in their device's memory, if no other tensor shares them.
+    pub fn own_place(&self) -> Option<u64> {
+        (Arc::strong_count(&self.storage) == 1).then(|| self.storage.address())
+    }
+
+    /// Asks for a few numbers as they are now, and does not wait for them.
+    pub fn fetch(&self) -> Result<Fetch> {
+        Fetch::begin(self.storage())
     }
 
     /// Whether both are clones of one tensor, or reshaped from one.
@@ -136,10 +146,7 @@ impl Tensor {
 
     /// The numbers as f64, as [`Tensor::to_f32`].
     pub fn to_f64(&self) -> Vec<f64> {
-        match &*self.on_host() {
-            cpu::Storage::F32(b) => b.iter().map(|&v| v as f64).collect(),
-            cpu::Storage::F64(b) => b.to_vec(),
-        }
+        self.on_host().to_f64()
     }
 
     fn on_host(&self) -> Cow<'_, cpu::Storage> {

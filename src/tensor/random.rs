@@ -9,7 +9,9 @@ use crate::backend::dispatch;
 #[derive(Clone)]
 pub enum Noise {
     Given(Tensor),
-    Drawn(Key),
+    /// By a key's [pieces](Key::pieces), [8]: a device reads them where it draws, so they may change between two
+    /// launches of recorded work.
+    Drawn(Tensor),
 }
 
 impl Noise {
@@ -17,8 +19,22 @@ impl Noise {
     pub fn numbers(&self, like: &Tensor) -> Result<Tensor> {
         match self {
             Noise::Given(numbers) => Ok(numbers.clone()),
-            Noise::Drawn(key) => normal(like.shape(), *key, like.dtype(), &like.device()),
+            Noise::Drawn(key) => normal(like.shape(), Key::from_pieces(&key.to_f32()), like.dtype(), &like.device()),
         }
+    }
+
+    /// Where the noise will be used; shared if it is there already.
+    pub fn to_device(&self, device: &Device) -> Result<Noise> {
+        Ok(match self {
+            Noise::Given(numbers) => Noise::Given(numbers.to_device(device)?),
+            Noise::Drawn(key) => Noise::Drawn(key.to_device(device)?),
+        })
+    }
+
+    /// What it is or is drawn from.
+    pub fn tensor_mut(&mut self) -> &mut Tensor {
+        let (Noise::Given(tensor) | Noise::Drawn(tensor)) = self;
+        tensor
     }
 }
 
@@ -36,7 +52,7 @@ impl From<&Tensor> for Noise {
 
 impl From<Key> for Noise {
     fn from(key: Key) -> Noise {
-        Noise::Drawn(key)
+        Noise::Drawn(Tensor::from_f32(&key.pieces(), [8]))
     }
 }
 

@@ -1,10 +1,12 @@
 //! Denoising diffusion probabilistic models (Ho, Jain, Abbeel, NeurIPS 2020) on the same networks: what denoising
 //! diffusion GANs are compared with.
 
-use super::inputs::{HalfInputs, StepInputs};
+use super::inputs::HalfInputs;
 use super::optimizer::Gradients;
-use super::step::{gradients_of, mean};
-use super::{Losses, TrainConfig, Trainer, losses};
+use super::pending::finite;
+use super::prepared::DdpmPart;
+use super::step::gradients_of;
+use super::{TrainConfig, Trainer, losses};
 use crate::autograd::Var;
 use crate::diffusion::{Method, Prediction, Process, SamplerKind, ScheduleConfig, ScheduleKind};
 use crate::error::{Error, Result};
@@ -70,28 +72,18 @@ impl TrainConfig {
 }
 
 impl Trainer {
-    /// One step of a DDPM on the parts of a batch.
-    pub(super) fn noise_step(&mut self, parts: &[StepInputs], lr: f64) -> Result<Losses> {
-        let of_part = |part: &StepInputs| {
-            let (loss, gradients) = self.noise_gradients(&part.real, &part.generator)?;
-            Ok(([Some(loss)], gradients))
-        };
-        let ([loss], gradients) = mean(parts, of_part)?;
-        self.update_generator(&gradients, lr)?;
-        self.next_step();
-        Ok(Losses { discriminator: None, generator: loss.expect("a loss") })
-    }
-
     /// The error of the predicted noise in x_{t+1}, with its gradients.
     pub fn noise_gradients(&self, real: &Tensor, inputs: &HalfInputs) -> Result<(f64, Gradients)> {
-        let noise = Var::constant(inputs.noise_t.numbers(real)?);
-        let next: Vec<usize> = inputs.t.iter().map(|t| t + 1).collect();
-        let x_t1 = self.process().diffuse(&Var::constant(real.clone()), &next, &noise)?;
-        let t = self.generator.times(self.process().schedule(), &inputs.t);
-        let predicted = self.generator.forward_train(&x_t1, &t, &Var::constant(inputs.z.clone()), inputs.dropout)?;
+        let (losses, gradients) = self.noise_terms(&self.prepare_ddpm(real, inputs)?)?;
+        Ok((finite("loss", losses[0].value().item(), self.step_number() + 1)?, gradients))
+    }
+
+    pub(super) fn noise_terms(&self, part: &DdpmPart) -> Result<(Vec<Var>, Gradients)> {
+        let [real, noise, z] = [&part.real, &part.noise, &part.z].map(|tensor| Var::constant(tensor.clone()));
+        let x_t1 = part.diffusion.of(&real, &noise)?;
+        let predicted = self.generator.forward_train(&x_t1, &part.times, &z, part.dropout)?;
         let loss = losses::noise(&predicted, &noise)?;
         drop(predicted);
-        let value = self.finite("loss", &loss)?;
-        Ok((value, gradients_of(loss, self.generator.params())?))
+        Ok((vec![loss.detach()], gradients_of(loss, self.generator.params())?))
     }
 }

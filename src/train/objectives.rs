@@ -1,6 +1,7 @@
 //! What the generator is asked for, published or not, and which of it goes together.
 
 use super::losses::{self, Loss};
+use super::prepared::Half;
 use super::{TrainConfig, Trainer};
 use crate::autograd::Var;
 use crate::diffusion::{Generated, Method, Prediction};
@@ -36,16 +37,16 @@ impl TrainConfig {
 
 impl Trainer {
     /// What the generator is to make small, of what it led to from x_{t+1}, which was made of `real`.
-    pub(super) fn generator_loss(&self, made: &Generated, x_t1: &Var, real: &Tensor, t: &[usize]) -> Result<Var> {
+    pub(super) fn generator_loss(&self, made: &Generated, x_t1: &Var, real: &Tensor, half: &Half) -> Result<Var> {
         let TrainConfig { x0_weight, l1_weight, .. } = self.config;
-        let logits = self.judge(&self.discriminator, &made.x_t, x_t1, t)?;
+        let logits = self.judge(&self.discriminator, &made.x_t, x_t1, half)?;
         let mut loss = match self.transport_cost(made, x_t1)? {
             None => losses::generator(&logits)?,
             Some(cost) => losses::transport(&logits, &cost)?,
         };
         let Some(x0) = &made.x0 else { return Ok(loss) };
         if let Some(network) = &self.x0_discriminator {
-            let of_x0 = losses::generator(&self.judge(network, x0, x_t1, t)?)?;
+            let of_x0 = losses::generator(&self.judge(network, x0, x_t1, half)?)?;
             loss = ops::scale_add(1.0, &loss, x0_weight, &of_x0)?;
         }
         if l1_weight > 0.0 {

@@ -10,7 +10,7 @@ use super::progress::{Limits, Progress};
 use super::resume::{Earlier, changes};
 use super::saver::Saver;
 use super::stats::{Interval, MeanLosses, peak_memory_mib};
-use super::{Footprint, RunDir, Stats, TrainConfig, Trainer, cosine_annealing};
+use super::{Footprint, Pending, RunDir, Stats, TrainConfig, Trainer, cosine_annealing};
 use crate::checkpoint;
 use crate::data::{Batch, Dataset, ImageShape, Loader, LoaderOptions};
 use crate::diffusion::Method;
@@ -90,6 +90,8 @@ struct Run {
     earlier_seconds: f64,
     /// The step of the last checkpoint.
     saved: Option<u64>,
+    /// The last step and its pictures, until its losses are counted: a GPU is at it when the next one is launched.
+    pending: Option<(Pending, usize)>,
     /// Since the last line of statistics.
     interval: Interval,
     interval_started: Instant,
@@ -162,6 +164,7 @@ impl Run {
             stop: options.stop.clone(),
             started,
             first,
+            pending: None,
             interval,
             interval_started: Instant::now(),
         })
@@ -189,8 +192,27 @@ impl Run {
         let shape = self.data.shape();
         let real = Tensor::from_f32(&batch.images, [batch.len(), shape.height, shape.width, shape.channels]);
         let real = real.to_device(&self.device)?;
-        let losses = self.trainer.step(&self.trainer.draw_inputs(real)?, self.learning_rates())?;
-        self.interval.add(&losses, batch.len());
+        let pending = self.trainer.launch(&self.trainer.draw_inputs(real)?, self.learning_rates())?;
+        if let Some(error) = self.trainer.recording_failure() {
+            let what = "every kernel is launched by itself, since recording a step of them failed";
+            self.progress.note(&format!("warning: {what}: {error}"));
+        }
+        let before = self.pending.replace((pending, batch.len()));
+        self.count(before)?;
+        // A CPU is done with it.
+        if self.device == Device::Cpu { self.settle() } else { Ok(()) }
+    }
+
+    /// Waits for the step under way. Errors: it has diverged.
+    fn settle(&mut self) -> Result<()> {
+        let pending = self.pending.take();
+        self.count(pending)
+    }
+
+    fn count(&mut self, pending: Option<(Pending, usize)>) -> Result<()> {
+        if let Some((pending, pictures)) = pending {
+            self.interval.add(&pending.losses()?, pictures);
+        }
         Ok(())
     }
 
@@ -207,8 +229,11 @@ impl Run {
     fn write_due(&mut self) -> Result<()> {
         let (done, config) = (self.steps(), self.trainer.config());
         let grid_every = config.grid_every;
-        if (done.is_multiple_of(config.stats_every) || done == 1) && !self.interval.is_empty() {
-            self.write_stats()?;
+        if done.is_multiple_of(config.stats_every) || done == 1 {
+            self.settle()?;
+            if !self.interval.is_empty() {
+                self.write_stats()?;
+            }
         }
         let grid = self.dir.grid(done);
         if done > 0 && done.is_multiple_of(grid_every) && !grid.exists() {
@@ -223,6 +248,7 @@ impl Run {
     }
 
     fn finish(&mut self) -> Result<Finished> {
+        self.settle()?;
         self.save()?;
         self.saver.wait()?;
         let (steps, new_steps, folder) = (self.steps(), self.steps() - self.first, self.dir.path().to_path_buf());
@@ -344,6 +370,7 @@ impl Run {
         if self.saved == Some(done) {
             return Ok(());
         }
+        self.settle()?;
         self.dir.flush_stats();
         let snapshot = self.trainer.snapshot(done / self.loader.batches_per_epoch());
         let snapshot = snapshot.of_run(self.data.len(), &self.interval);

@@ -10,7 +10,8 @@ use crate::nn::Param;
 use crate::ops::AdamState;
 use crate::tensor::{Device, Tensor};
 
-/// A training at one moment. The trainer may go on meanwhile: it copies what it changes as long as this shares it.
+/// A training at one moment. The trainer may go on meanwhile: on a CPU it copies what it changes as long as this shares
+/// it; on a GPU this is a copy, because recorded steps change tensors where they are.
 pub struct Snapshot {
     header: Header<TrainConfig>,
     tensors: Vec<(String, Tensor)>,
@@ -32,6 +33,12 @@ impl Trainer {
         if let Some(network) = &self.x0_discriminator {
             tensors.extend(checkpoint::entries(checkpoint::X0_DISCRIMINATOR, network.params()));
             tensors.extend(moments(checkpoint::X0_DISCRIMINATOR_ADAM, network.params(), of_x0));
+        }
+        if self.device() != Device::Cpu {
+            for (_, tensor) in &mut tensors {
+                // Where there is no memory for it, it is shared, and the next step copies what it changes.
+                *tensor = tensor.deep_clone().unwrap_or_else(|_| tensor.clone());
+            }
         }
         let (config, seed, format) = (self.config.clone(), self.config.seed, checkpoint::FORMAT);
         let updates = [&self.generator_optimizer, &self.discriminator_optimizer].map(Optimizer::steps);
@@ -61,6 +68,8 @@ impl Trainer {
         }
         self.discriminator_optimizer.restore(updates[1], states);
         self.step = header.step;
+        // The first update of all is another one: it must not be recorded.
+        self.kinds_done.clear();
         if !checkpoint::holds(&reader, checkpoint::INTERVAL) {
             return Ok(Interval::default());
         }

@@ -1,36 +1,19 @@
-//! One training step: the discriminator's phases and update, then the generator's.
+//! One training step: the discriminator's half and update, then the generator's.
 
-use super::inputs::{Draw, HalfInputs, StepInputs};
+use super::TrainConfig;
+use super::inputs::{Draw, StepInputs};
 use super::optimizer::{Gradients, Optimizer, accumulate};
-use super::{TrainConfig, losses};
+use super::pending::{Losses, Pending};
+use super::prepared::{DdpmPart, GanPart, Varying};
+use super::replay::Way;
 use crate::autograd::{Graph, Var, grad, no_grad};
 use crate::backend::trace;
-use crate::diffusion::{Generated, Method, Process};
+use crate::diffusion::{Method, Process};
 use crate::error::{Error, Result};
 use crate::models::{Discriminator, Generator};
-use crate::nn::{Param, Timesteps};
+use crate::nn::Param;
 use crate::ops;
 use crate::tensor::{DType, Device, Precision, Tensor};
-
-/// The losses of the discriminator's half.
-#[derive(Clone, Copy, Debug, PartialEq)]
-pub struct DiscriminatorLosses {
-    pub real: f64,
-    pub fake: f64,
-    /// gamma / 2 E |dD/dx_t|^2, on the steps that have it.
-    pub r1: Option<f64>,
-    /// All of the same of the discriminator of x_0, if there is one.
-    pub x0: Option<f64>,
-}
-
-/// The losses of a step.
-#[derive(Clone, Copy, Debug, PartialEq)]
-pub struct Losses {
-    /// A DDPM has none.
-    pub discriminator: Option<DiscriminatorLosses>,
-    /// Of a DDPM, the error of the predicted noise.
-    pub generator: f64,
-}
 
 /// The networks with what trains them.
 pub struct Trainer {
@@ -47,6 +30,12 @@ pub struct Trainer {
     pub(super) discriminator_optimizer: Optimizer,
     /// The number of the next step, counted from 0.
     pub(super) step: u64,
+    /// [1], 0 until a loss is not finite, then NaN, and nothing is updated any more: so a step may begin before the
+    /// losses of the one before were looked at.
+    pub(super) health: Tensor,
+    /// How steps of whole batches are made, and which kinds of them were made: with R1, without.
+    pub(super) way: Way,
+    pub(super) kinds_done: Vec<bool>,
 }
 
 impl Trainer {
@@ -69,16 +58,22 @@ impl Trainer {
         let x0_discriminator = (config.x0_weight > 0.0).then(|| discriminator(config.seed + 1)).transpose()?;
         let discriminator = discriminator(config.seed)?;
         let optimizer = |params: &[Param]| Optimizer::new(params, config.beta1, config.beta2);
+        let generator_optimizer = optimizer(generator.params())?;
+        // A block draws its dropout from a key of its own, which recorded work would draw from again and again.
+        let way = if config.generator.dropout > 0.0 { Way::Never(None) } else { Way::Steps };
         Ok(Trainer {
             config: config.clone(),
             process: config.process()?,
-            generator_optimizer: optimizer(generator.params())?,
             discriminator_optimizer: optimizer(&all_params(&discriminator, &x0_discriminator))?,
+            health: generator_optimizer.zero()?,
+            generator_optimizer,
             generator,
             ema,
             discriminator,
             x0_discriminator,
             step: 0,
+            way,
+            kinds_done: Vec::new(),
         })
     }
 
@@ -125,123 +120,114 @@ impl Trainer {
         StepInputs::draw(real, &sizes)
     }
 
+    pub(super) fn device(&self) -> Device {
+        self.health.device()
+    }
+
+    /// Whether whole batches take one launch now.
+    pub fn is_recorded(&self) -> bool {
+        matches!(self.way, Way::Replay(_))
+    }
+
+    /// Why a GPU's steps are launched kernel by kernel for good, which costs time and nothing else. Tells it once.
+    pub fn recording_failure(&mut self) -> Option<Error> {
+        match &mut self.way {
+            Way::Never(error) => error.take(),
+            _ => None,
+        }
+    }
+
+    /// From now on no step is recorded.
+    pub fn step_by_step(&mut self) {
+        self.way = Way::Never(None);
+    }
+
     /// One step of both networks, at the given learning rates of the generator and of the discriminator; of a DDPM, of its
     /// only one.
     ///
     /// Errors: a loss that is not finite; the networks are as they were before the half in which it arose.
-    pub fn step(&mut self, inputs: &StepInputs, [lr_g, lr_d]: [f64; 2]) -> Result<Losses> {
+    pub fn step(&mut self, inputs: &StepInputs, learning_rates: [f64; 2]) -> Result<Losses> {
+        self.launch(inputs, learning_rates)?.losses()
+    }
+
+    /// As [`Trainer::step`], but a GPU may still be at it, and tells the losses later. Where they are not finite, steps
+    /// that were launched meanwhile have changed nothing.
+    pub fn launch(&mut self, inputs: &StepInputs, learning_rates: [f64; 2]) -> Result<Pending> {
         let _range = trace::range(|| format!("training step {}", self.step));
-        let parts;
-        let parts = match self.config.grad_accum {
-            1 => std::slice::from_ref(inputs),
-            count => {
-                parts = inputs.parts(count)?;
-                &parts[..]
+        let (batch, with_r1) = (inputs.real.shape()[0], self.has_r1());
+        let varying = self.prepare(inputs, learning_rates)?;
+        let weights = varying.weights();
+        // Whoever looks at the operations wants to see them one by one.
+        let replays = !trace::is_on() && self.is_ready_to_replay(&varying, batch);
+        let losses = match &mut self.way {
+            Way::Replay(replay) if replays => replay.step(varying, with_r1)?,
+            _ => {
+                let losses = self.compute(&varying, with_r1)?.fetch()?;
+                if batch == self.config.batch_size && !self.kinds_done.contains(&with_r1) {
+                    self.kinds_done.push(with_r1);
+                }
+                losses
             }
         };
-        if self.config.method == Method::Ddpm {
-            return self.noise_step(parts, lr_g);
+        if self.config.method != Method::Ddpm {
+            self.discriminator_optimizer.count();
         }
-        let of_part = |part: &StepInputs| {
-            let (losses, gradients) = self.discriminator_gradients(&part.real, &part.discriminator)?;
-            Ok(([Some(losses.real), Some(losses.fake), losses.r1, losses.x0], gradients))
-        };
-        let ([real, fake, r1, x0], gradients) = mean(parts, of_part)?;
-        let discriminator = DiscriminatorLosses { real: real.expect("a loss"), fake: fake.expect("a loss"), r1, x0 };
-        self.update_discriminator(&gradients, lr_d)?;
-        drop(gradients);
-        let of_part = |part: &StepInputs| {
-            let (loss, gradients) = self.generator_gradients(&part.real, &part.generator)?;
-            Ok(([Some(loss)], gradients))
-        };
-        let ([generator], gradients) = mean(parts, of_part)?;
-        self.update_generator(&gradients, lr_g)?;
+        self.generator_optimizer.count();
         self.next_step();
-        Ok(Losses { discriminator: Some(discriminator), generator: generator.expect("a loss") })
+        Ok(Pending { losses, weights, with_r1, step: self.step })
     }
 
-    /// The discriminator's losses on true pairs, with R1 on every `lazy_reg`-th step, and on the generator's; and the
-    /// same of the one of x_0, if there is one. The gradients of [`Trainer::discriminator_params`].
-    pub fn discriminator_gradients(
-        &self,
-        real: &Tensor,
-        inputs: &HalfInputs,
-    ) -> Result<(DiscriminatorLosses, Gradients)> {
-        let (x_t, x_t1) = self.noisy(real, inputs)?;
-        let (loss_real, r1, mut gradients) = self.true_pairs(&self.discriminator, x_t, &x_t1, &inputs.t)?;
-        // The generator is not trained here: it leaves no graph.
-        let made = no_grad(|| self.generate(&x_t1, inputs))?;
-        let cost = self.transport_cost(&made, &x_t1)?;
-        let of_made = [&made.x_t, &x_t1];
-        let (fake, others) = self.generated_pairs(&self.discriminator, of_made, cost.as_ref(), &inputs.t)?;
-        accumulate(&mut gradients, others)?;
-        let mut losses = DiscriminatorLosses { real: loss_real, fake, r1, x0: None };
-        if let (Some(network), Some(x0)) = (&self.x0_discriminator, &made.x0) {
-            let (loss_real, r1, mut of_x0) = self.true_pairs(network, real.clone(), &x_t1, &inputs.t)?;
-            let (fake, others) = self.generated_pairs(network, [x0, &x_t1], None, &inputs.t)?;
-            accumulate(&mut of_x0, others)?;
-            gradients.append(&mut of_x0);
-            losses.x0 = Some(loss_real + fake + r1.unwrap_or(0.0));
-        }
-        Ok((losses, gradients))
+    /// Whether there are steps with R1.
+    pub(super) fn uses_r1(&self) -> bool {
+        self.config.method != Method::Ddpm && self.config.r1_gamma > 0.0
     }
 
-    /// x_t and x_{t+1} of true pictures; in place of the latter x_T, pure noise, where all is made in one step.
-    fn noisy(&self, real: &Tensor, inputs: &HalfInputs) -> Result<(Tensor, Var)> {
-        let (x_t, x_t1) = self.process.forward_pair(real, &inputs.t, &inputs.noise_t, &inputs.noise_t1)?;
-        let from = if self.config.method == Method::OneShot { inputs.noise_t1.numbers(real)? } else { x_t1 };
-        Ok((x_t, Var::constant(from)))
+    /// Whether the next step has R1.
+    pub(super) fn has_r1(&self) -> bool {
+        self.uses_r1() && self.step.is_multiple_of(self.config.lazy_reg)
     }
 
-    /// The loss of a discriminator on true x_t (or x_0), and R1 if it is due.
-    fn true_pairs(
-        &self,
-        network: &Discriminator,
-        x_t: Tensor,
-        x_t1: &Var,
-        t: &[usize],
-    ) -> Result<(f64, Option<f64>, Gradients)> {
-        let with_r1 = self.config.r1_gamma > 0.0 && self.step.is_multiple_of(self.config.lazy_reg);
-        let x_t = if with_r1 { Var::leaf(x_t) } else { Var::constant(x_t) };
-        let logits = self.judge(network, &x_t, x_t1, t)?;
-        let mut loss = losses::real(&logits)?;
-        let real = self.finite("loss_d_real", &loss)?;
-        let mut r1 = None;
-        if with_r1 {
-            let penalty = losses::r1(&logits, &x_t, self.config.r1_gamma)?;
-            r1 = Some(self.finite("loss_r1", &penalty)?);
-            loss = ops::add(&loss, &penalty)?;
-        }
-        drop(logits);
-        Ok((real, r1, gradients_of(loss, network.params())?))
+    /// A whole step from tensors alone, so that it can be recorded. The losses as [`Pending`] reads them.
+    pub(super) fn compute(&mut self, varying: &Varying, with_r1: bool) -> Result<Tensor> {
+        let weights = varying.weights();
+        let losses = match varying {
+            Varying::Gan { parts, discriminator_update, generator_update } => {
+                let of_part = |part: &GanPart| self.discriminator_terms(&part.real, &part.discriminator, with_r1);
+                let (of_discriminator, gradients) = mean(parts, &weights, of_part)?;
+                self.examine(&of_discriminator)?;
+                let (params, scalars) = (self.discriminator_params(), [discriminator_update, &self.health]);
+                self.discriminator_optimizer.update(&params, &gradients, scalars, None)?;
+                drop(gradients);
+                let of_part = |part: &GanPart| self.generator_terms(&part.real, &part.generator);
+                let (of_generator, gradients) = mean(parts, &weights, of_part)?;
+                self.examine(&of_generator)?;
+                self.improve_generator(&gradients, generator_update)?;
+                no_grad(|| ops::concat_channels(&of_discriminator, &of_generator))?
+            }
+            Varying::Ddpm { parts, update } => {
+                let (losses, gradients) = mean(parts, &weights, |part: &DdpmPart| self.noise_terms(part))?;
+                self.examine(&losses)?;
+                self.improve_generator(&gradients, update)?;
+                losses
+            }
+        };
+        Ok(losses.into_value())
     }
 
-    /// The loss of a discriminator on x_t (or x_0) that the generator led to from x_{t+1}, at a cost if it is RDUOT's.
-    fn generated_pairs(
-        &self,
-        network: &Discriminator,
-        [x_t, x_t1]: [&Var; 2],
-        cost: Option<&Var>,
-        t: &[usize],
-    ) -> Result<(f64, Gradients)> {
-        let mut logits = self.judge(network, x_t, x_t1, t)?;
-        if let Some(cost) = cost {
-            logits = ops::scale_add(1.0, &logits, -1.0, cost)?;
-        }
-        let loss = losses::fake(&logits)?;
-        drop(logits);
-        let fake = self.finite("loss_d_fake", &loss)?;
-        Ok((fake, gradients_of(loss, network.params())?))
+    /// From here on there are no updates if one of the losses is not finite.
+    fn examine(&mut self, losses: &Var) -> Result<()> {
+        let health = no_grad(|| {
+            // 0 times a number is 0, times infinity or NaN it is NaN.
+            let nothing = ops::sum_all(&ops::affine(losses, 0.0, 0.0)?)?;
+            ops::add(&Var::constant(self.health.clone()), &ops::reshape(&nothing, &[1])?)
+        })?;
+        self.health.assign(health.value())
     }
 
-    /// The generator's loss. Only its own parameters get gradients.
-    pub fn generator_gradients(&self, real: &Tensor, inputs: &HalfInputs) -> Result<(f64, Gradients)> {
-        let (_, x_t1) = self.noisy(real, inputs)?;
-        let made = self.generate(&x_t1, inputs)?;
-        let loss = self.generator_loss(&made, &x_t1, real, &inputs.t)?;
-        drop(made);
-        let value = self.finite("loss_g", &loss)?;
-        Ok((value, gradients_of(loss, self.generator.params())?))
+    /// The update of the generator and its moving average, as a recorded step makes it.
+    fn improve_generator(&mut self, gradients: &Gradients, update: &Tensor) -> Result<()> {
+        let ema = self.ema.as_ref().map(|ema| (ema.params(), self.config.ema_decay));
+        self.generator_optimizer.update(self.generator.params(), gradients, [update, &self.health], ema)
     }
 
     pub fn update_discriminator(&mut self, gradients: &Gradients, lr: f64) -> Result<()> {
@@ -258,34 +244,6 @@ impl Trainer {
     pub fn next_step(&mut self) {
         self.step += 1;
     }
-
-    /// What the generator leads to from x_{t+1}.
-    fn generate(&self, x_t1: &Var, inputs: &HalfInputs) -> Result<Generated> {
-        let t = match self.config.method {
-            // From pure noise, whatever the time of the picture that is judged.
-            Method::OneShot => vec![self.process.num_timesteps() - 1; inputs.t.len()],
-            _ => inputs.t.clone(),
-        };
-        let t = self.generator.times(self.process.schedule(), &t);
-        let output = self.generator.forward_train(x_t1, &t, &Var::constant(inputs.z.clone()), inputs.dropout)?;
-        self.process.generated(output, x_t1, &inputs.t, &inputs.noise_post)
-    }
-
-    /// Logits of a discriminator for x_t, given x_{t+1}. What is made in one step is given nothing but itself.
-    pub(super) fn judge(&self, network: &Discriminator, x_t: &Var, x_t1: &Var, t: &[usize]) -> Result<Var> {
-        let given = if self.config.method == Method::OneShot { x_t } else { x_t1 };
-        network.forward(x_t, &Timesteps::Index(t.to_vec()), given)
-    }
-
-    pub(super) fn finite(&self, name: &str, loss: &Var) -> Result<f64> {
-        let value = loss.value().item();
-        if value.is_finite() {
-            return Ok(value);
-        }
-        let what = format!("{name} is {value}: the training has diverged");
-        // Counted from 1, as the statistics do.
-        Err(Error::Training { step: self.step + 1, what })
-    }
 }
 
 fn all_params(discriminator: &Discriminator, of_x0: &Option<Discriminator>) -> Vec<Param> {
@@ -293,22 +251,20 @@ fn all_params(discriminator: &Discriminator, of_x0: &Option<Discriminator>) -> V
     discriminator.params().iter().chain(of_x0).cloned().collect()
 }
 
-/// Means over a batch of losses and gradients that are computed of its parts, one after another.
-pub(super) fn mean<const L: usize>(
-    parts: &[StepInputs],
-    of_part: impl Fn(&StepInputs) -> Result<([Option<f64>; L], Gradients)>,
-) -> Result<([Option<f64>; L], Gradients)> {
-    if let [whole] = parts {
-        return of_part(whole);
-    }
-    let pictures = |part: &StepInputs| part.real.shape()[0] as f64;
-    let all: f64 = parts.iter().map(pictures).sum();
-    let (mut means, mut sum) = ([None; L], Gradients::new());
-    for part in parts {
-        let weight = pictures(part) / all;
+/// The losses of all parts of a batch in a row [1, L], part by part, and the mean of the gradients, computed one part
+/// after another.
+fn mean<P>(
+    parts: &[P],
+    weights: &[f64],
+    of_part: impl Fn(&P) -> Result<(Vec<Var>, Gradients)>,
+) -> Result<(Var, Gradients)> {
+    let (mut all_losses, mut sum) = (Vec::new(), Gradients::new());
+    for (part, &weight) in parts.iter().zip(weights) {
         let (losses, mut gradients) = of_part(part)?;
-        for (mean, loss) in means.iter_mut().zip(losses) {
-            *mean = loss.map(|loss| mean.unwrap_or(0.0) + weight * loss);
+        all_losses.extend(losses);
+        if parts.len() == 1 {
+            sum = gradients;
+            break;
         }
         for gradient in gradients.iter_mut().flatten() {
             *gradient = ops::affine(gradient, weight, 0.0)?;
@@ -319,7 +275,10 @@ pub(super) fn mean<const L: usize>(
             accumulate(&mut sum, gradients)?;
         }
     }
-    Ok((means, sum))
+    let mut losses = all_losses.iter().map(|loss| ops::reshape(loss, &[1, 1]));
+    let first = losses.next().expect("a loss")?;
+    let row = losses.try_fold(first, |row, loss| ops::concat_channels(&row, &loss?))?;
+    Ok((row, sum))
 }
 
 /// Takes the loss, so that its graph is freed on the way.

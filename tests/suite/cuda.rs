@@ -161,11 +161,15 @@ fn noisy_pairs_and_posterior_draws() {
             let draw = |stream| tensor::normal([n, size], key(stream), DType::F32, &Device::Cpu)?.to_device(device);
             let noise =
                 |stream| -> Result<Noise> { if drawn { Ok(key(stream).into()) } else { Ok(draw(stream)?.into()) } };
-            let coefficients = [0.9, 0.4, 0.8, 0.6].map(of_samples);
-            let (x_t, x_t1) = ops::forward_pair(&draw(0)?, noise(1)?, noise(2)?, &coefficients)?;
+            let coefficients = |first: &[f64]| {
+                let values: Vec<f64> = first.iter().flat_map(|&first| of_samples(first)).collect();
+                Tensor::from_values(&values, [first.len(), n], DType::F32, device)
+            };
+            let (x_t, x_t1) =
+                ops::forward_pair(&draw(0)?, noise(1)?, noise(2)?, &coefficients(&[0.9, 0.4, 0.8, 0.6])?)?;
             // The first sample is drawn without noise.
             let [x0, next] = [Var::constant(draw(0)?), Var::constant(x_t1.clone())];
-            let posterior = ops::posterior_step(&x0, &next, noise(3)?, &[0.7, 0.2, 0.0].map(of_samples))?;
+            let posterior = ops::posterior_step(&x0, &next, noise(3)?, &coefficients(&[0.7, 0.2, 0.0])?)?;
             Ok([x_t, x_t1, posterior.into_value()].map(|t| t.to_f64()))
         };
         let (got, want): (_, Result<_>) = (run(&device).unwrap(), run(&Device::Cpu));
@@ -186,8 +190,14 @@ fn adam_and_its_average() {
         let mut state = ops::AdamState { m, v };
         for step in 1..4 {
             let g = draw(n, 10 + step).to_device(device).unwrap();
-            let p = ops::Adam { lr: 0.1, beta1: 0.5, beta2: 0.9, eps: 1e-8, step, ema_decay: 0.75 };
-            ops::adam_ema(&mut w, &mut state, with_ema.then_some(&mut ema), &g, &p).unwrap();
+            let p = ops::Adam { beta1: 0.5, beta2: 0.9, eps: 1e-8, ema_decay: 0.75 };
+            let of_step = Tensor::from_values(&p.of_step(0.1, step), [2], DType::F32, device).unwrap();
+            // The last two do nothing.
+            for health in [0.0, f64::NAN, f64::INFINITY] {
+                let health = Tensor::from_values(&[health], [1], DType::F32, device).unwrap();
+                let ema = with_ema.then_some(&mut ema);
+                ops::adam_ema(&mut w, &mut state, ema, &g, &p, [&of_step, &health]).unwrap();
+            }
         }
         [w, state.m, state.v, ema].map(|t| t.to_f64())
     };

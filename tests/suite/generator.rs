@@ -195,7 +195,7 @@ fn data_that_are_not_centred() {
 fn times_of_steps() {
     let schedule = Schedule::new(&ScheduleConfig::default()).unwrap();
     let positional = new(&tiny());
-    assert_eq!(positional.times(&schedule, &[0, 3]), Timesteps::Index(vec![0, 3]));
+    assert!(matches!(positional.times(&schedule, &[0, 3]), Timesteps::Index(t) if t == [0, 3]));
     let config = GeneratorConfig { embedding_type: EmbeddingType::Fourier, ..tiny() };
     let Timesteps::NoiseLevel(levels) = new(&config).times(&schedule, &[0, 3]) else { panic!("not noise levels") };
     let want = [0.69156003 / 0.722319007, 0.999978364 / 0.00657194247];

@@ -62,7 +62,7 @@ const VARIANTS: [Variant; 11] = [
 ];
 
 /// Every variant on pictures and on points.
-fn variants() -> impl Iterator<Item = (String, TrainConfig)> {
+pub fn variants() -> impl Iterator<Item = (String, TrainConfig)> {
     let mut points = preset("gaussians25").unwrap();
     (points.generator.num_channels_dae, points.discriminator.ngf) = (8, 8);
     [("pictures", training::tiny()), ("points", points)].into_iter().flat_map(|(kind, config)| {
@@ -74,7 +74,7 @@ fn variants() -> impl Iterator<Item = (String, TrainConfig)> {
     })
 }
 
-fn pictures(config: &TrainConfig, n: usize, dtype: DType) -> Tensor {
+pub fn pictures(config: &TrainConfig, n: usize, dtype: DType) -> Tensor {
     let size = config.generator.image_size;
     random(&[n, size, size, config.generator.num_channels], 7).cast(dtype).unwrap()
 }

@@ -7,7 +7,7 @@ use ddgan::models::{DiscriminatorConfig, GeneratorConfig};
 use ddgan::nn::Param;
 use ddgan::tensor::{self, DType, Device, Key, Tensor};
 use ddgan::testing::closeness::relative_error;
-use ddgan::train::{DiscriminatorLosses, Losses, Optimizer, TrainConfig, Trainer, cosine_annealing, preset};
+use ddgan::train::{DiscriminatorLosses, Losses, Optimizer, Pending, TrainConfig, Trainer, cosine_annealing, preset};
 
 /// What torch.optim.lr_scheduler.CosineAnnealingLR (2.x, eta_min 1e-5) gives.
 #[test]
@@ -99,10 +99,18 @@ pub fn pictures(n: usize, dtype: DType) -> Tensor {
 }
 
 pub fn step(trainer: &mut Trainer, n: usize) -> Losses {
-    let like = trainer.generator().params()[0].value();
-    let real = pictures(n, like.dtype()).to_device(&like.device()).unwrap();
+    launch(trainer, pictures(n, DType::F64)).losses().unwrap()
+}
+
+/// A step of pictures that may be of another type and on another device.
+pub fn launch(trainer: &mut Trainer, real: Tensor) -> Pending {
+    let (dtype, device) = {
+        let like = trainer.generator().params()[0].value();
+        (like.dtype(), like.device())
+    };
+    let real = Tensor::from_values(&real.to_f64(), real.shape(), dtype, &device).unwrap();
     let inputs = trainer.draw_inputs(real).unwrap();
-    trainer.step(&inputs, [2e-4, 2e-4]).unwrap()
+    trainer.launch(&inputs, [2e-4, 2e-4]).unwrap()
 }
 
 /// The losses D real, D fake and G of each step.
@@ -119,8 +127,8 @@ pub fn numbers(losses: &Losses) -> [f64; 3] {
 }
 
 pub fn parameters(trainer: &Trainer) -> Vec<f32> {
-    let networks =
-        [trainer.generator().params(), trainer.averaged_generator().params(), trainer.discriminator().params()];
+    let of_discriminators = trainer.discriminator_params();
+    let networks = [trainer.generator().params(), trainer.averaged_generator().params(), &of_discriminators];
     networks.into_iter().flatten().flat_map(|p| p.value().to_f32()).collect()
 }
 
@@ -189,6 +197,29 @@ fn r1_comes_every_lazy_reg_steps_and_any_batch_size_trains() {
     let mut trainer = Trainer::new(&tiny(), DType::F32, &Device::Cpu).unwrap();
     let had_r1: Vec<bool> = [5, 1, 2, 7, 4].map(|n| step(&mut trainer, n).discriminator.unwrap().r1.is_some()).to_vec();
     assert_eq!(had_r1, [true, false, false, true, false]);
+}
+
+/// Also where steps were launched before the losses were looked at.
+#[test]
+fn a_step_that_diverges_leaves_the_networks_as_they_were() {
+    diverging(&Device::Cpu, 2);
+}
+
+/// The step number `at` is of pictures that nobody can learn from.
+pub fn diverging(device: &Device, at: usize) {
+    let mut trainer = Trainer::new(&tiny(), DType::F32, device).unwrap();
+    for _ in 0..at {
+        step(&mut trainer, 5);
+    }
+    let before = parameters(&trainer);
+    let broken = Tensor::from_f32(&[f32::NAN; 5 * 16 * 16], [5, 16, 16, 1]);
+    let [failed, later] = [broken, pictures(5, DType::F32)].map(|real| launch(&mut trainer, real));
+    let error = failed.losses().unwrap_err().to_string();
+    let step = format!("step {}: loss_d_real is NaN", at + 1);
+    assert!(error.starts_with(&step) && error.contains("diverged"), "{error}");
+    // What followed was of networks that had not changed.
+    later.losses().unwrap();
+    assert!(parameters(&trainer) == before);
 }
 
 #[test]

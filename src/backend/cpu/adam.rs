@@ -7,37 +7,41 @@ use rayon::prelude::*;
 
 const CHUNK: usize = 1 << 14;
 
-/// Writes `param`, the moments `m` and `v`, and `ema` if there is one.
+/// Writes `param`, the moments `m` and `v`, and `ema` if there is one; nothing unless `health` is 0.
+#[allow(clippy::too_many_arguments)] // that many tensors
 pub fn step(
     param: &mut Storage,
     m: &mut Storage,
     v: &mut Storage,
     ema: Option<&mut Storage>,
     grad: &Storage,
+    of_step: &Storage,
+    health: &Storage,
     p: &Adam,
 ) {
     by_float!(param.dtype(), T => {
-        let grad = T::slice(grad);
+        if T::slice(health)[0] != T::ZERO {
+            return;
+        }
+        let (grad, of_step) = (T::slice(grad), [T::slice(of_step)[0], T::slice(of_step)[1]]);
         let chunks = T::slice_mut(param)
             .par_chunks_mut(CHUNK)
             .zip(T::slice_mut(m).par_chunks_mut(CHUNK))
             .zip(T::slice_mut(v).par_chunks_mut(CHUNK))
             .zip(grad.par_chunks(CHUNK));
         match ema {
-            None => chunks.for_each(|(((w, m), v), g)| adam(w, m, v, g, p)),
+            None => chunks.for_each(|(((w, m), v), g)| adam(w, m, v, g, of_step, p)),
             Some(ema) => chunks.zip(T::slice_mut(ema).par_chunks_mut(CHUNK)).for_each(|((((w, m), v), g), ema)| {
-                adam(w, m, v, g, p);
+                adam(w, m, v, g, of_step, p);
                 average(ema, w, p.ema_decay);
             }),
         }
     })
 }
 
-fn adam<T: Float>(w: &mut [T], m: &mut [T], v: &mut [T], g: &[T], p: &Adam) {
+fn adam<T: Float>(w: &mut [T], m: &mut [T], v: &mut [T], g: &[T], [step_size, root]: [T; 2], p: &Adam) {
     let [beta1, beta2] = [p.beta1, p.beta2].map(T::of);
     let [rest1, rest2] = [1.0 - p.beta1, 1.0 - p.beta2].map(T::of);
-    let step_size = T::of(p.lr / (1.0 - p.beta1.powi(p.step as i32)));
-    let root = T::of((1.0 - p.beta2.powi(p.step as i32)).sqrt());
     let eps = T::of(p.eps);
     vectorize(
         #[inline(always)]

@@ -74,6 +74,22 @@ impl Storage {
         }
     }
 
+    pub fn to_f64(&self) -> Vec<f64> {
+        match self {
+            Storage::F32(b) => b.iter().map(|&x| x as f64).collect(),
+            Storage::F64(b) => b.to_vec(),
+        }
+    }
+
+    /// Replaces the numbers by those of another of the same type and length.
+    pub fn copy_from(&mut self, from: &Storage) {
+        match (self, from) {
+            (Storage::F32(b), Storage::F32(from)) => b.copy_from_slice(from),
+            (Storage::F64(b), Storage::F64(from)) => b.copy_from_slice(from),
+            (s, from) => panic!("{} numbers for {}", from.dtype(), s.dtype()),
+        }
+    }
+
     /// The numbers in another type. Errors: bf16, which the CPU does not compute in.
     pub fn cast(self, dtype: DType) -> Result<Storage> {
         match (self, dtype) {

@@ -7,6 +7,11 @@ use rayon::prelude::*;
 /// Numbers a task draws, some 10 ns each; a multiple of 4, so that every task starts on a Philox block.
 const CHUNK: usize = 1 << 12;
 
+/// The key that a tensor holds, as f32.
+pub fn key(pieces: &Storage) -> Key {
+    Key::from_pieces(f32::slice(pieces))
+}
+
 pub fn normal(len: usize, key: Key, dtype: DType) -> Storage {
     by_float!(dtype, T => fill::<T>(len, |block| philox::normal4(key, block)))
 }

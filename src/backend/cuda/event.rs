@@ -20,9 +20,30 @@ impl Event {
     /// Marks where the stream is. The GPU is the current one.
     pub fn record(stream: sys::CUstream) -> std::result::Result<Event, DriverError> {
         let event = Event(result::event::create(sys::CUevent_flags::CU_EVENT_DEFAULT)?);
-        // SAFETY: both are alive.
-        unsafe { result::event::record(event.0, stream) }?;
+        event.mark(stream)?;
         Ok(event)
+    }
+
+    /// One that marks nothing yet and takes no time.
+    pub fn without_time() -> std::result::Result<Event, DriverError> {
+        Ok(Event(result::event::create(sys::CUevent_flags::CU_EVENT_DISABLE_TIMING)?))
+    }
+
+    /// Marks where the stream is now, instead of what it marked before.
+    pub fn mark(&self, stream: sys::CUstream) -> std::result::Result<(), DriverError> {
+        // SAFETY: both are alive.
+        unsafe { result::event::record(self.0, stream) }
+    }
+
+    /// Whether the GPU has been there; or nothing is marked.
+    pub fn is_reached(&self) -> bool {
+        // SAFETY: it is alive.
+        unsafe { result::event::query(self.0) }.is_ok()
+    }
+
+    pub fn wait(&self) -> std::result::Result<(), DriverError> {
+        // SAFETY: it is alive.
+        unsafe { result::event::synchronize(self.0) }
     }
 
     /// Seconds from this mark to a later one, which the GPU has reached.
@@ -60,8 +81,7 @@ pub struct Interval {
 impl Timed for Interval {
     fn interval(&self) -> Result<[f64; 2]> {
         let read = || {
-            // SAFETY: it was recorded.
-            unsafe { result::event::synchronize(self.end.0) }?;
+            self.end.wait()?;
             let start = self.clock.until(&self.begin)?;
             Ok([start, start + self.begin.until(&self.end)?])
         };

@@ -6,7 +6,7 @@ use std::fmt;
 use std::path::Path;
 use std::ptr;
 use std::sync::atomic::{AtomicU32, Ordering};
-use std::sync::{Arc, OnceLock};
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 
 use cudarc::driver::result::{self, DriverError};
 use cudarc::driver::sys;
@@ -17,6 +17,7 @@ use super::conv2d::Tuner;
 use super::event::{Event, Interval};
 use super::launch::{COMPILER, Grid, IMAGES, Kernel, SLOTS};
 use super::memory::{Block, Memory};
+use super::pinned::Pool;
 use crate::backend::trace;
 use crate::backend::{Contest, Convolver};
 use crate::{Error, Result};
@@ -35,6 +36,9 @@ pub struct Gpu {
     context: sys::CUcontext,
     stream: sys::CUstream,
     memory: Memory,
+    pinned: Pool,
+    /// Held while a graph is recorded, and by other threads that copy from the GPU, which must not be part of it.
+    recording: Mutex<()>,
     blas: OnceLock<Option<Blas>>,
     /// None where our own kernels compute all convolutions.
     tuner: OnceLock<Option<Tuner>>,
@@ -111,6 +115,8 @@ impl Gpu {
                 context,
                 stream,
                 memory: Memory::default(),
+                pinned: Pool::default(),
+                recording: Mutex::default(),
                 blas: OnceLock::new(),
                 tuner: OnceLock::new(),
                 clock: OnceLock::new(),
@@ -258,17 +264,27 @@ impl Gpu {
             return Ok(());
         }
         self.bind()?;
-        // SAFETY: the sizes agree. The driver has read pageable memory when the call returns.
-        unsafe { result::memcpy_htod_async(to.address(), bytes, self.stream) }
-            .map_err(|e| self.error("copying to the GPU", e))
+        let error = |e| self.error("copying to the GPU", e);
+        let Some(mut piece) = self.pinned.take(bytes.len()) else {
+            // SAFETY: the sizes agree. The driver has read pageable memory when the call returns.
+            return unsafe { result::memcpy_htod_async(to.address(), bytes, self.stream) }.map_err(error);
+        };
+        let staged = piece.bytes_mut(bytes.len());
+        staged.copy_from_slice(bytes);
+        // SAFETY: the sizes agree, and the pool gives the piece to nobody before the copy is done.
+        let copied = unsafe { result::memcpy_htod_async(to.address(), staged, self.stream) };
+        let marked = copied.and_then(|()| piece.mark(self.stream));
+        self.pinned.give(piece);
+        marked.map_err(error)
     }
 
     /// Copies a block out, after all that was launched before.
     pub(super) fn download(&self, from: &Block, bytes: &mut [u8]) -> Result<()> {
         assert_eq!(bytes.len(), from.bytes());
-        if self.memory.is_recording() {
+        if self.memory.is_recording_here() {
             return Err(Error::cuda(format!("{self}: a copy from the GPU cannot be recorded in a graph")));
         }
+        let _turn = self.turn_to_record();
         if !bytes.is_empty() {
             self.bind()?;
             // SAFETY: the sizes agree, and `bytes` is borrowed until the stream is done.
@@ -278,13 +294,30 @@ impl Gpu {
         self.synchronize()
     }
 
+    /// Begins to copy a storage to pinned memory.
+    ///
+    /// # Safety
+    /// `bytes` are pinned and nobody's until the stream has come here.
+    pub(super) unsafe fn download_later(&self, from: &Storage, bytes: &mut [u8]) -> Result<()> {
+        assert_eq!(bytes.len(), from.bytes());
+        self.bind()?;
+        // SAFETY: the sizes agree; the caller's promise.
+        unsafe { result::memcpy_dtoh_async(bytes, from.address(), self.stream) }
+            .map_err(|e| self.error("copying from the GPU", e))
+    }
+
+    /// Nobody records a graph while it is held, but who holds it.
+    pub(super) fn turn_to_record(&self) -> MutexGuard<'_, ()> {
+        self.recording.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
     pub(super) fn copy(&self, to: &Block, from: &Block) -> Result<()> {
         assert_eq!(to.bytes(), from.bytes());
         if to.bytes() == 0 {
             return Ok(());
         }
         self.bind()?;
-        // SAFETY: the sizes agree, both are this GPU's, and `to` is fresh: they do not overlap.
+        // SAFETY: the sizes agree, both are this GPU's, and two blocks do not overlap.
         unsafe { result::memcpy_dtod_async(to.address(), from.address(), to.bytes(), self.stream) }
             .map_err(|e| self.error("copying on the GPU", e))
     }
@@ -326,6 +359,10 @@ impl Gpu {
 
     pub(super) fn stream(&self) -> sys::CUstream {
         self.stream
+    }
+
+    pub(super) fn pinned(&self) -> &Pool {
+        &self.pinned
     }
 
     pub(super) fn memory(&self) -> &Memory {

@@ -11,6 +11,7 @@
 use std::collections::HashMap;
 use std::mem::take;
 use std::sync::{Arc, Mutex};
+use std::thread::{self, ThreadId};
 
 use cudarc::driver::{result, sys};
 
@@ -64,8 +65,8 @@ struct State {
 }
 
 /// What a graph that is being recorded has taken, of that what is free again, and constants with their content.
-#[derive(Default)]
 struct Recording {
+    by: ThreadId,
     taken: Vec<sys::CUdeviceptr>,
     free: Free,
     constants: Vec<(Block, Vec<u8>)>,
@@ -185,15 +186,22 @@ impl Memory {
         self.0.lock().unwrap().recording.is_some()
     }
 
+    /// Whether this thread records.
+    pub fn is_recording_here(&self) -> bool {
+        self.0.lock().unwrap().recording.as_ref().is_some_and(|recording| recording.by == thread::current().id())
+    }
+
     /// From now on a graph keeps what is taken.
     pub fn begin_recording(&self) {
         let mut state = self.0.lock().unwrap();
-        assert!(state.recording.replace(Recording::default()).is_none(), "one graph is recorded at a time");
+        let recording =
+            Recording { by: thread::current().id(), taken: Vec::new(), free: Free::new(), constants: Vec::new() };
+        assert!(state.recording.replace(recording).is_none(), "one graph is recorded at a time");
     }
 
     /// What was taken since [`Memory::begin_recording`], and the constants with what they shall hold.
     pub fn end_recording(&self) -> (Owned, Vec<(Block, Vec<u8>)>) {
-        let recording = self.0.lock().unwrap().recording.take().unwrap_or_default();
+        let recording = self.0.lock().unwrap().recording.take().expect("a graph is recorded");
         (Owned(recording.taken), recording.constants)
     }
 

@@ -11,6 +11,7 @@ pub mod launch;
 mod libraries;
 mod memory;
 mod number;
+mod pinned;
 mod storage;
 
 pub mod adam;
@@ -44,6 +45,7 @@ pub use graph::Graph;
 pub use libraries::Library;
 pub use number::Number;
 pub(crate) use number::by_number;
+pub use pinned::Fetch;
 pub use storage::{In, Out, Storage};
 
 use super::DType;

@@ -4,18 +4,17 @@ use std::sync::Arc;
 
 use super::{Gpu, Storage, by_number, launch};
 use crate::Result;
-use crate::backend::philox::Key;
 
-/// a x_0 + b x_{t+1} + s noise, with coefficients [a, b, s] of one number a sample.
+/// a x_0 + b x_{t+1} + s noise, with coefficients [a, b, s] [3, N].
 pub fn forward(
     gpu: &Arc<Gpu>,
     x0: &Storage,
     x_t1: &Storage,
     noise: &Storage,
-    coefficients: &[Vec<f64>; 3],
+    coefficients: &Storage,
 ) -> Result<Storage> {
     let mut x_t = Storage::scratch(gpu, x0.len(), x0.dtype())?;
-    let (samples, coefficients) = (coefficients[0].len(), Storage::of_samples(gpu, coefficients)?);
+    let samples = coefficients.len() / 3;
     by_number!(x0.dtype(), T => launch::posterior_sample_given::<T>(
         gpu, gpu.quad_grid(x0), x_t.write(), x0.read(), x_t1.read(), noise.read(),
         coefficients.read(), samples, x0.len() / samples
@@ -24,11 +23,11 @@ pub fn forward(
 }
 
 /// The same with noise drawn in registers: element i is number i of the sequence `key`.
-pub fn drawn(gpu: &Arc<Gpu>, x0: &Storage, x_t1: &Storage, key: Key, coefficients: &[Vec<f64>; 3]) -> Result<Storage> {
+pub fn drawn(gpu: &Arc<Gpu>, x0: &Storage, x_t1: &Storage, key: &Storage, coefficients: &Storage) -> Result<Storage> {
     let mut x_t = Storage::scratch(gpu, x0.len(), x0.dtype())?;
-    let (samples, coefficients) = (coefficients[0].len(), Storage::of_samples(gpu, coefficients)?);
+    let samples = coefficients.len() / 3;
     by_number!(x0.dtype(), T => launch::posterior_sample_drawn::<T>(
-        gpu, gpu.quad_grid(x0), x_t.write(), x0.read(), x_t1.read(), key,
+        gpu, gpu.quad_grid(x0), x_t.write(), x0.read(), x_t1.read(), key.read(),
         coefficients.read(), samples, x0.len() / samples
     ))?;
     Ok(x_t)

@@ -57,11 +57,6 @@ impl Storage {
         })
     }
 
-    /// Tables of one f32 a sample, one table after another.
-    pub fn of_samples(gpu: &Arc<Gpu>, tables: &[Vec<f64>]) -> Result<Storage> {
-        Storage::upload(gpu, &cpu::Storage::F64(tables.iter().flatten().copied().collect()), DType::F32)
-    }
-
     /// The numbers as f32 in the computer's memory. Waits for all work that was launched before.
     pub fn download(&self) -> Result<cpu::Storage> {
         by_number!(self.dtype, T => {
@@ -77,6 +72,12 @@ impl Storage {
         let copy = Storage { block: Memory::take(self.gpu(), self.block.bytes())?, dtype: self.dtype, len: self.len };
         self.gpu().copy(&copy.block, &self.block)?;
         Ok(copy)
+    }
+
+    /// Copies another storage of the same type and length into this one's memory.
+    pub fn assign(&mut self, from: &Storage) -> Result<()> {
+        assert_eq!((self.dtype, self.len), (from.dtype, from.len));
+        self.gpu().copy(&self.block, &from.block)
     }
 
     pub fn gpu(&self) -> &Arc<Gpu> {
@@ -100,7 +101,7 @@ impl Storage {
     }
 
     /// Where it begins in the GPU's memory.
-    pub(super) fn address(&self) -> u64 {
+    pub fn address(&self) -> u64 {
         self.block.address()
     }
 

@@ -49,7 +49,8 @@ pub fn cases() -> Vec<Case> {
     }
     cases.push(Case::new("posterior_step", "first step draws, second does not", vec![vec![2, 3, 5, 1]; 2], ANY, |x| {
         let noise = Tensor::full(0.3, x[0].shape(), x[0].dtype(), &x[0].device())?;
-        let coefficients = [vec![0.6, 1.0], vec![0.3, 0.0], vec![0.5, 0.0]];
+        let coefficients = [[0.6, 1.0], [0.3, 0.0], [0.5, 0.0]].concat();
+        let coefficients = Tensor::from_values(&coefficients, [3, 2], x[0].dtype().wide(), &x[0].device())?;
         ops::posterior_step(&ops::mul(&x[0], &x[1])?, &x[1], &noise, &coefficients)
     }));
     cases

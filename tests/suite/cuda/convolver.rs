@@ -128,16 +128,16 @@ fn nothing_is_measured_while_a_graph_is_recorded() {
             Var::constant(tensor::normal(shape, Key { seed: 8, stream }, DType::F32, &device).unwrap())
         };
         let [x, w] = [draw(&[1, 4, 5, 3], 0), draw(&[2, 3, 3, 3], 1)];
-        let run = || no_grad(|| ops::conv2d(&x, &w, &Conv2dOptions::same(3), &ConvEpilogue::default()));
-        let (graph, y) = CudaGraph::record(gpu, run).unwrap();
+        let run = |_| no_grad(|| ops::conv2d(&x, &w, &Conv2dOptions::same(3), &ConvEpilogue::default()));
+        let (graph, y) = CudaGraph::record(gpu, 1, run).unwrap();
         assert!(device.contests().is_empty());
-        graph.launch().unwrap();
-        let first = y.value().to_f32();
-        let want = run().unwrap().value().to_f32();
+        graph.launch(0).unwrap();
+        let first = y[0].value().to_f32();
+        let want = run(0).unwrap().value().to_f32();
         assert_eq!(device.contests().len(), 1);
-        let (graph, y) = CudaGraph::record(gpu, run).unwrap();
-        graph.launch().unwrap();
-        for got in [first, y.value().to_f32()] {
+        let (graph, y) = CudaGraph::record(gpu, 1, run).unwrap();
+        graph.launch(0).unwrap();
+        for got in [first, y[0].value().to_f32()] {
             assert!(got.iter().zip(&want).all(|(got, want)| (got - want).abs() < 1e-5), "{got:?}, want {want:?}");
         }
     }
