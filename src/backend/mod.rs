@@ -33,6 +33,14 @@ pub enum Device {
     Cuda(Arc<cuda::Gpu>),
 }
 
+/// A GPU's memory, in bytes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct DeviceMemory {
+    /// What can still be taken, here.
+    pub free: usize,
+    pub total: usize,
+}
+
 impl Device {
     /// The GPU of that number.
     ///
@@ -84,6 +92,15 @@ impl Device {
             Device::Cpu => 0,
             #[cfg(feature = "cuda")]
             Device::Cuda(gpu) => gpu.allocated(),
+        }
+    }
+
+    /// Of a GPU; a CPU's is the machine's.
+    pub fn memory(&self) -> Result<Option<DeviceMemory>> {
+        match self {
+            Device::Cpu => Ok(None),
+            #[cfg(feature = "cuda")]
+            Device::Cuda(gpu) => gpu.available().map(Some),
         }
     }
 

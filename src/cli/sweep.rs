@@ -42,7 +42,8 @@ struct EvalLine {
 }
 
 pub fn run(args: &SweepArgs) -> anyhow::Result<ExitCode> {
-    let sweep = Sweep::read(&args.file)?;
+    let device = args.device.open()?;
+    let sweep = Sweep::read(&args.file, &device)?;
     for flags in &sweep.eval {
         parse(&sweep.outdir, &Device::Cpu, flags)
             .map_err(|error| anyhow!("{}: eval \"{flags}\": {error}", args.file.display()))?;
@@ -63,8 +64,7 @@ pub fn run(args: &SweepArgs) -> anyhow::Result<ExitCode> {
         Event::Evaluate(number, flags) => eprintln!("== {}: eval {flags}", name(number)),
         Event::Failed(number, why) => eprintln!("== {}: failed: {why}", name(number)),
     };
-    let (device, stop) = (args.device.open()?, train::stop_on_signals()?);
-    let on = device.clone();
+    let (stop, on) = (train::stop_on_signals()?, device.clone());
     let mut evaluate = |run: &Path, flags: &str| -> Result<(), String> {
         let args = parse(run, &on, flags)?;
         eval::run(&args).map(drop).map_err(|error| format!("{error:#}"))

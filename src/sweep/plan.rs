@@ -8,6 +8,7 @@ use serde::Deserialize;
 use toml::{Table, Value};
 
 use crate::error::{Error, IoContext, Result};
+use crate::tensor::Device;
 use crate::train::{self, Footprint, Layer, PRESETS, TrainConfig};
 
 /// What is trained, in this order, and how it is evaluated.
@@ -63,15 +64,15 @@ impl Sweep {
     /// Reads a sweep's file; all of its configurations are looked at before anything is trained.
     ///
     /// Errors: the file's; names that are no names of folders, or given twice; a configuration that cannot work, or does
-    /// not fit into memory.
-    pub fn read(path: &Path) -> Result<Sweep> {
+    /// not fit into the device's memory.
+    pub fn read(path: &Path, device: &Device) -> Result<Sweep> {
         let text = fs::read(path).at(path, "read")?;
         let text = str::from_utf8(&text).map_err(|e| Error::format(path, format!("not a text file: {e}")))?;
         let stem = path.file_stem().unwrap_or_default();
-        Sweep::parse(text, &Path::new("runs").join(stem)).map_err(|e| Error::format(path, e.to_string()))
+        Sweep::parse(text, &Path::new("runs").join(stem), device).map_err(|e| Error::format(path, e.to_string()))
     }
 
-    fn parse(text: &str, default_outdir: &Path) -> Result<Sweep> {
+    fn parse(text: &str, default_outdir: &Path, device: &Device) -> Result<Sweep> {
         let File { outdir, eval, base, run } =
             toml::from_str(text).map_err(|e| Error::config(e.to_string().trim_end()))?;
         if base.name.is_some() {
@@ -90,7 +91,9 @@ impl Sweep {
             if runs.iter().any(|other| other.name == name) {
                 return Err(Error::config(format!("two runs are called `{name}`")));
             }
-            let config = configuration(&base, entry).map_err(|e| Error::config(format!("run `{name}`: {e}")))?;
+            let config = configuration(&base, entry)
+                .and_then(|config| Footprint::of(&config)?.check(&config, device).map(|()| config))
+                .map_err(|e| Error::config(format!("run `{name}`: {e}")))?;
             let max_minutes = entry.max_minutes.or(base.max_minutes);
             if max_minutes.is_some_and(|minutes| Duration::try_from_secs_f64(60.0 * minutes).is_err()) {
                 return Err(Error::config(format!("run `{name}`: max_minutes is no time")));
@@ -135,7 +138,6 @@ fn configuration(base: &Entry, run: &Entry) -> Result<TrainConfig> {
     };
     let config = start.overlaid(&layers)?;
     config.validate()?;
-    Footprint::of(&config)?.check(&config)?;
     Ok(config)
 }
 
@@ -153,7 +155,7 @@ mod tests {
     use super::*;
 
     fn parse(text: &str) -> Result<Sweep> {
-        Sweep::parse(text, Path::new("runs/file"))
+        Sweep::parse(text, Path::new("runs/file"), &Device::Cpu)
     }
 
     #[test]

@@ -3,7 +3,7 @@
 mod random;
 
 pub use crate::backend::philox::Key;
-pub use crate::backend::{DType, Device, DeviceName, Fetch, Precision, Recorded};
+pub use crate::backend::{DType, Device, DeviceMemory, DeviceName, Fetch, Precision, Recorded};
 pub use random::{Noise, normal, stream, uniform};
 
 use std::borrow::Cow;

@@ -4,7 +4,7 @@ use super::TrainConfig;
 use crate::error::{Error, Result};
 use crate::models::discriminator::Discriminator;
 use crate::models::{DiscriminatorConfig, Generator, GeneratorConfig};
-use crate::tensor::Precision;
+use crate::tensor::{Device, DeviceMemory, Precision};
 use crate::{nn, system};
 
 /// The size of a training.
@@ -50,12 +50,12 @@ impl Footprint {
         Ok(Footprint { generator, discriminator, bytes, bytes_fixed, bytes_a_picture })
     }
 
-    /// What to change in a training whose step did not fit into a device of so many bytes.
-    pub(super) fn smaller_batch(config: &TrainConfig, total: usize) -> String {
+    /// What to change in a training whose step does not fit into so many bytes of a device.
+    pub(super) fn smaller_batch(config: &TrainConfig, room: usize) -> String {
         let at_once = config.batch_size.div_ceil(config.grad_accum);
-        let pictures = |of: Footprint| ((total as f64 - of.bytes_fixed) / of.bytes_a_picture).max(0.0) as usize;
+        let pictures = |of: Footprint| ((room as f64 - of.bytes_fixed) / of.bytes_a_picture).max(0.0) as usize;
         let estimate = Footprint::of(config).map_or(0, pictures);
-        // Others may use the device too; then what fits is less than it has.
+        // It is an estimate; and others may use the device too.
         match if estimate < at_once { estimate } else { at_once / 2 } {
             0 => "not even a single picture at a time would fit: it takes smaller networks".into(),
             fits => format!(
@@ -71,8 +71,21 @@ impl Footprint {
         gib(self.bytes)
     }
 
-    /// Errors: a training for which this machine has not the memory; says what would make it smaller.
-    pub fn check(&self, config: &TrainConfig) -> Result<()> {
+    /// Errors: a training for which the device, or for a CPU the machine, has not the memory; says what would make it
+    /// smaller.
+    pub fn check(&self, config: &TrainConfig, device: &Device) -> Result<()> {
+        if let Some(DeviceMemory { free, total }) = device.memory()? {
+            if self.bytes <= free as f64 {
+                return Ok(());
+            }
+            return Err(Error::config(format!(
+                "this training needs about {} of memory and {device} has {} free, of {}; {}",
+                gib(self.bytes),
+                gib(free as f64),
+                gib(total as f64),
+                Footprint::smaller_batch(config, free),
+            )));
+        }
         let Some(total) = machine_memory() else { return Ok(()) };
         if self.bytes <= total as f64 {
             return Ok(());

@@ -103,7 +103,7 @@ impl Run {
         let started = Instant::now();
         config.validate()?;
         let footprint = Footprint::of(config)?;
-        footprint.check(config)?;
+        footprint.check(config, &options.device)?;
         let mut notes = Vec::new();
         let (dir, point) = match &options.resume {
             None => (None, None),

@@ -224,19 +224,26 @@ fn a_full_memory_is_an_error_that_says_how_full() {
     assert_eq!(Tensor::full(1.0, [3], DType::F32, &device).unwrap().to_f32(), [1.0; 3]);
 }
 
-/// What a step lacks, and the batch that it has memory for.
+/// What a training needs or a step lacks, and the batch that there is memory for. Without maps an estimate knows nothing of
+/// a discriminator's layers.
 #[test]
 #[cfg(feature = "emulator")]
 fn a_batch_that_is_too_large_is_an_error_that_says_which_is_not() {
     let folder = tempfile::tempdir().unwrap();
-    let mut train = command(folder.path(), "train digits --device cuda --batch-size 256 --outdir run");
-    let output = train.env_remove("CUDA_VISIBLE_DEVICES").env("EMULATOR_MEMORY_MB", "96").output().unwrap();
-    let message = stderr(&output);
-    assert_eq!(output.status.code(), Some(1), "{message}");
-    for words in
-        ["step 1: cuda:0 is out of memory", "were asked for", "are free", "would fit: --batch-size", "--grad-accum"]
-    {
-        assert!(message.contains(words), "no `{words}` in: {message}");
+    for (arguments, words) in [
+        ("digits --batch-size 256", ["this training needs about 1.3 GiB", "cuda:0 has", "free, of"]),
+        (
+            "gaussians25 --batch-size 6000 --set generator.num_channels_dae=8 --set generator.ch_mult=[1]",
+            ["step 1: cuda:0 is out of memory", "were asked for", "are free"],
+        ),
+    ] {
+        let mut train = command(folder.path(), &format!("train {arguments} --device cuda --outdir run"));
+        let output = train.env_remove("CUDA_VISIBLE_DEVICES").env("EMULATOR_MEMORY_MB", "64").output().unwrap();
+        let message = stderr(&output);
+        assert_eq!(output.status.code(), Some(1), "{message}");
+        for words in words.iter().chain(&["would fit: --batch-size", "--grad-accum"]) {
+            assert!(message.contains(words), "no `{words}` in: {message}");
+        }
     }
 }
 

@@ -19,7 +19,7 @@ use super::launch::{COMPILER, Grid, IMAGES, Kernel, SLOTS};
 use super::memory::{Block, Memory};
 use super::pinned::Pool;
 use crate::backend::trace;
-use crate::backend::{Contest, Convolver};
+use crate::backend::{Contest, Convolver, DeviceMemory};
 use crate::{Error, Result};
 
 /// The oldest GPUs that the kernels are compiled for: Ampere.
@@ -157,6 +157,13 @@ impl Gpu {
     /// Bytes of its memory that this handle has, in use or waiting to be used again.
     pub fn allocated(&self) -> usize {
         self.memory.allocated()
+    }
+
+    /// What this handle can still take of its memory, and all of that.
+    pub fn available(&self) -> Result<DeviceMemory> {
+        self.bind()?;
+        let (free, total) = result::mem_get_info().map_err(|e| self.error("asking for its memory", e))?;
+        Ok(DeviceMemory { free: free + self.memory.waiting(), total })
     }
 
     /// Waits until everything that was launched is done.

@@ -148,6 +148,11 @@ impl Memory {
         self.0.lock().unwrap().allocated
     }
 
+    /// Bytes that wait to be used again.
+    pub fn waiting(&self) -> usize {
+        self.0.lock().unwrap().free.iter().map(|(bytes, addresses)| bytes * addresses.len()).sum()
+    }
+
     fn allocate(&self, gpu: &Gpu, bytes: usize) -> Result<sys::CUdeviceptr> {
         use sys::CUresult::CUDA_ERROR_OUT_OF_MEMORY as FULL;
         // SAFETY: the context is current, and the block is freed once, in `release`.

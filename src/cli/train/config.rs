@@ -10,6 +10,7 @@ use super::published::PublishedOptions;
 use crate::cli::network::variant;
 use crate::cli::switches::TrainingSwitches;
 use crate::diffusion::Method;
+use crate::tensor::Device;
 use crate::train::{self, Footprint, Layer, PRESETS, TrainConfig};
 
 #[derive(Args)]
@@ -113,7 +114,7 @@ impl ConfigArgs {
 /// A file for `--config` with what there is to say about it.
 ///
 /// Errors: a configuration that cannot work.
-pub fn describe(config: &TrainConfig, origin: &str, folder: &str) -> anyhow::Result<String> {
+pub fn describe(config: &TrainConfig, origin: &str, folder: &str, device: &Device) -> anyhow::Result<String> {
     config.validate()?;
     let footprint = Footprint::of(config)?;
     let Footprint { generator, discriminator, .. } = footprint;
@@ -126,7 +127,7 @@ pub fn describe(config: &TrainConfig, origin: &str, folder: &str) -> anyhow::Res
          # Parameters: generator {generator}, discriminator {discriminator}\n\
          # Memory of a training step, estimated: {memory}\n"
     );
-    if let Err(too_much) = footprint.check(config) {
+    if let Err(too_much) = footprint.check(config, device) {
         text += &format!("# {too_much}\n");
     }
     Ok(text + "\n" + &config.to_toml()?)

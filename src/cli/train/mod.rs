@@ -98,7 +98,9 @@ pub fn run(args: &TrainArgs) -> anyhow::Result<ExitCode> {
             (None, Some(_)) => "that of the run".into(),
             (None, None) => format!("the next free runs/NNNNN-{}", start.name),
         };
-        super::print(&config::describe(&config, &origin, &folder)?)?;
+        // For the device of another machine too.
+        let device = args.device.open().unwrap_or_default();
+        super::print(&config::describe(&config, &origin, &folder, &device)?)?;
         return Ok(ExitCode::SUCCESS);
     }
     let (name, max_steps, max_time) = (start.name, args.max_steps, args.max_minutes);
