@@ -281,18 +281,58 @@ fn recorded_steps_allocate_nothing() {
     assert!(allocated[4..].iter().all(|&bytes| bytes == allocated[4]), "{allocated:?}");
 }
 
-/// A process of its own, with a GPU that is small.
+/// Runs an ignored test in a process of its own, whose driver has other settings; what that says of itself.
+#[cfg(feature = "emulator")]
+fn alone(test: &str, settings: &[(&str, &str)]) -> String {
+    let mut child = std::process::Command::new(std::env::current_exe().unwrap());
+    child.args([&format!("cuda_networks::{test}"), "--exact", "--ignored", "--nocapture"]);
+    let output = child.envs(settings.iter().copied()).output().unwrap();
+    let [out, said] = [output.stdout, output.stderr].map(|text| String::from_utf8(text).unwrap());
+    assert!(output.status.success() && out.contains("1 passed"), "{out}{said}");
+    said
+}
+
+/// All that the program waits for is, behind each launch, the losses of the step before.
+#[cfg(feature = "emulator")]
+#[test]
+fn in_the_steady_state_steps_neither_allocate_nor_wait() {
+    for lazy in ["0", "1"] {
+        let said = alone("steps_in_the_steady_state", &[("EMULATOR_CALLS", "1"), ("EMULATOR_LAZY", lazy)]);
+        let steady: Vec<&str> = said.split("== ").filter_map(|part| part.strip_prefix("steady\n")).collect();
+        assert_eq!(steady.len(), 2, "{said}");
+        for calls in steady {
+            let calls: Vec<&str> = calls.lines().collect();
+            assert_eq!(calls, ["[emulator] call cuEventSynchronize"; 6], "EMULATOR_LAZY={lazy}");
+        }
+        // Before, it did both.
+        assert!(["cuMemAlloc\n", "cuMemHostAlloc\n"].iter().all(|call| said.contains(call)));
+    }
+}
+
+#[cfg(feature = "emulator")]
+#[test]
+#[ignore = "in_the_steady_state_steps_neither_allocate_nor_wait runs it"]
+fn steps_in_the_steady_state() {
+    let device = gpu(VERSIONS).unwrap();
+    for config in [tiny(), tiny().as_ddpm()] {
+        let mut trainer = Trainer::new(&config, DType::F32, &device).unwrap();
+        let mut before = launch(&mut trainer, pictures(5, DType::F32));
+        let mut step = || {
+            let next = launch(&mut trainer, pictures(5, DType::F32));
+            std::mem::replace(&mut before, next).losses().unwrap();
+        };
+        (0..7).for_each(|_| step());
+        eprintln!("== steady");
+        (0..6).for_each(|_| step());
+        eprintln!("== end");
+        assert!(trainer.is_recorded());
+    }
+}
+
 #[cfg(feature = "emulator")]
 #[test]
 fn recording_that_does_not_fit_is_done_without() {
-    let test = "cuda_networks::on_a_small_gpu_steps_are_made_one_by_one";
-    let child = std::process::Command::new(std::env::current_exe().unwrap())
-        .args([test, "--exact", "--ignored"])
-        .env("EMULATOR_MEMORY_MB", "64")
-        .output()
-        .unwrap();
-    let said = String::from_utf8_lossy(&child.stdout);
-    assert!(child.status.success() && said.contains("1 passed"), "{said}{}", String::from_utf8_lossy(&child.stderr));
+    alone("on_a_small_gpu_steps_are_made_one_by_one", &[("EMULATOR_MEMORY_MB", "64")]);
 }
 
 #[cfg(feature = "emulator")]

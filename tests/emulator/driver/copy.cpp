@@ -5,6 +5,7 @@
 #include <vector>
 
 #include "memory.h"
+#include "report.h"
 #include "stream.h"
 
 using emu::memory;
@@ -15,18 +16,21 @@ static void* at(CUdeviceptr p) { return reinterpret_cast<void*>(p); }
 API cuMemGetInfo_v2(size_t* free, size_t* total) { return memory().info(free, total), CUDA_SUCCESS; }
 
 API cuMemAlloc_v2(CUdeviceptr* p, size_t n) {
+  emu::report_call("cuMemAlloc");
   if (!n) return CUDA_ERROR_INVALID_VALUE;
   if (emu::capture_forbids()) return emu::capture_error("cuMemAlloc");
   return memory().allocate(p, n);
 }
 
 API cuMemFree_v2(CUdeviceptr p) {
+  emu::report_call("cuMemFree");
   if (emu::capture_forbids()) return emu::capture_error("cuMemFree");
   const CUresult earlier = emu::drain_all(), e = memory().free(p);
   return earlier ? earlier : e;
 }
 
 API cuMemAllocAsync(CUdeviceptr* p, size_t n, CUstream s) {
+  emu::report_call("cuMemAllocAsync");
   *p = 0;
   if (!n) return CUDA_SUCCESS;
   if (const CUresult e = memory().allocate(p, n)) return e;
@@ -42,6 +46,7 @@ API cuMemAllocAsync(CUdeviceptr* p, size_t n, CUstream s) {
 }
 
 API cuMemFreeAsync(CUdeviceptr p, CUstream s) {
+  emu::report_call("cuMemFreeAsync");
   {
     std::lock_guard<std::recursive_mutex> lock(emu::streams().mutex);
     if (auto graph = stream_of(s)->capture) {
@@ -52,15 +57,20 @@ API cuMemFreeAsync(CUdeviceptr p, CUstream s) {
   return emu::enqueue(s, [p] { return memory().free(p); });
 }
 
-API cuMemHostAlloc(void** p, size_t n, unsigned) { return *p = memory().pin(n), CUDA_SUCCESS; }
+API cuMemHostAlloc(void** p, size_t n, unsigned) {
+  emu::report_call("cuMemHostAlloc");
+  return *p = memory().pin(n), CUDA_SUCCESS;
+}
 
 API cuMemFreeHost(void* p) {
+  emu::report_call("cuMemFreeHost");
   emu::drain_all();
   return memory().unpin(p) ? CUDA_SUCCESS : CUDA_ERROR_INVALID_VALUE;
 }
 
 API cuMemcpyHtoDAsync_v2(CUdeviceptr to, const void* from, size_t n, CUstream s) {
   if (!memory().contains(to, n, "copy to the device")) return CUDA_ERROR_INVALID_VALUE;
+  if (!memory().is_pinned(from)) emu::report_call("cuMemcpyHtoDAsync of pageable memory");
   if (emu::lazy() && !memory().is_pinned(from) && !stream_of(s)->capture) {  // pageable: the driver reads it now
     const auto* bytes = static_cast<const char*>(from);
     auto data = std::make_shared<std::vector<char>>(bytes, bytes + n);
@@ -71,6 +81,7 @@ API cuMemcpyHtoDAsync_v2(CUdeviceptr to, const void* from, size_t n, CUstream s)
 
 API cuMemcpyDtoHAsync_v2(void* to, CUdeviceptr from, size_t n, CUstream s) {
   if (!memory().contains(from, n, "copy from the device")) return CUDA_ERROR_INVALID_VALUE;
+  if (!memory().is_pinned(to)) emu::report_call("cuMemcpyDtoHAsync to pageable memory");
   const CUresult e = emu::enqueue(s, [=] { return memcpy(to, at(from), n), CUDA_SUCCESS; });
   // Into pageable memory the driver returns when the copy is done.
   return e || stream_of(s)->capture || memory().is_pinned(to) ? e : emu::drain(stream_of(s));
@@ -83,6 +94,7 @@ API cuMemcpyDtoDAsync_v2(CUdeviceptr to, CUdeviceptr from, size_t n, CUstream s)
 }
 
 API cuMemcpyHtoD_v2(CUdeviceptr to, const void* from, size_t n) {
+  emu::report_call("cuMemcpyHtoD");
   const CUresult e = cuMemcpyHtoDAsync_v2(to, from, n, nullptr);
   return e ? e : emu::drain(stream_of(nullptr));
 }
@@ -97,6 +109,7 @@ static CUresult fill(CUdeviceptr p, T v, size_t n, CUstream s) {
 API cuMemsetD8Async(CUdeviceptr p, unsigned char v, size_t n, CUstream s) { return fill(p, v, n, s); }
 API cuMemsetD32Async(CUdeviceptr p, unsigned v, size_t n, CUstream s) { return fill(p, v, n, s); }
 API cuMemsetD8_v2(CUdeviceptr p, unsigned char v, size_t n) {
+  emu::report_call("cuMemsetD8");
   const CUresult e = fill(p, v, n, nullptr);
   return e ? e : emu::drain(stream_of(nullptr));
 }

@@ -88,7 +88,10 @@ API cuDevicePrimaryCtxRetain(CUcontext* c, CUdevice) { return *c = &context, CUD
 API cuDevicePrimaryCtxRelease_v2(CUdevice) { return CUDA_SUCCESS; }
 API cuCtxGetCurrent(CUcontext* c) { return *c = current_context, CUDA_SUCCESS; }
 API cuCtxSetCurrent(CUcontext c) { return current_context = c, CUDA_SUCCESS; }
-API cuCtxSynchronize() { return emu::capture_forbids() ? emu::capture_error("cuCtxSynchronize") : emu::drain_all(); }
+API cuCtxSynchronize() {
+  emu::report_call("cuCtxSynchronize");
+  return emu::capture_forbids() ? emu::capture_error("cuCtxSynchronize") : emu::drain_all();
+}
 API cuCtxGetStreamPriorityRange(int* low, int* high) { return *low = 0, *high = -5, CUDA_SUCCESS; }
 API cuProfilerStart() { return CUDA_SUCCESS; }
 API cuProfilerStop() { return CUDA_SUCCESS; }

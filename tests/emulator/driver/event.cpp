@@ -1,4 +1,5 @@
 // Events: places in a stream's work, and the time when they were reached.
+#include "report.h"
 #include "stream.h"
 
 using emu::streams;
@@ -32,6 +33,7 @@ API cuEventRecord(CUevent e, CUstream handle) {
 }
 
 API cuEventSynchronize(CUevent e) {
+  emu::report_call("cuEventSynchronize");
   std::lock_guard<std::recursive_mutex> lock(streams().mutex);
   if (e->recorded && !e->captured) emu::run_until(e->stream, e->place);
   return emu::take_error();

@@ -36,6 +36,7 @@ API cuStreamEndCapture(CUstream s, CUgraph* g) {
 }
 
 API cuGraphInstantiateWithFlags(CUgraphExec* x, CUgraph g, unsigned long long) {
+  emu::report_call("cuGraphInstantiate");
   *x = new CUgraphExec_st{g->operations};
   return CUDA_SUCCESS;
 }

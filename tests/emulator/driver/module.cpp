@@ -126,7 +126,10 @@ CUresult load(CUmodule* out, const char* image) {
 
 // ---- the driver's functions ----
 
-API cuModuleLoadData(CUmodule* m, const void* image) { return emu::load(m, static_cast<const char*>(image)); }
+API cuModuleLoadData(CUmodule* m, const void* image) {
+  emu::report_call("cuModuleLoadData");
+  return emu::load(m, static_cast<const char*>(image));
+}
 
 API cuModuleLoadDataEx(CUmodule* m, const void* image, unsigned, CUjit_option*, void**) {
   return emu::load(m, static_cast<const char*>(image));

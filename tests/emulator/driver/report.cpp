@@ -20,4 +20,9 @@ void report(const char* format, ...) {
   fprintf(stderr, "[emulator] %s\n", line);
 }
 
+void report_call(const char* name) {
+  static const bool wanted = setting("EMULATOR_CALLS", 0);
+  if (wanted) report("call %s", name);
+}
+
 }  // namespace emu

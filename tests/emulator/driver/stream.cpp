@@ -101,6 +101,7 @@ API cuStreamDestroy_v2(CUstream s) {
 }
 
 API cuStreamSynchronize(CUstream s) {
+  emu::report_call("cuStreamSynchronize");
   if (emu::stream_of(s)->capture) return emu::capture_error("cuStreamSynchronize");
   return emu::drain(emu::stream_of(s));
 }
