@@ -340,32 +340,20 @@ fn recording_that_does_not_fit_is_done_without() {
 #[ignore = "recording_that_does_not_fit_is_done_without runs it"]
 fn on_a_small_gpu_steps_are_made_one_by_one() {
     let device = gpu(VERSIONS).unwrap();
-    // All memory, but for what has been taken so far.
-    let fill = |device: &Device| {
-        let allocated = device.allocated();
-        let Err(Error::OutOfMemory { free, .. }) = Tensor::zeros([1 << 40], DType::F32, device) else { panic!() };
-        // That gave back what was waiting to be used again.
-        let bytes = free + device.allocated() - allocated - 256;
-        Tensor::zeros([bytes / 4], DType::F32, device).unwrap()
-    };
     let [mut full, mut by_step] = [0; 2].map(|_| Trainer::new(&tiny(), DType::F32, &device).unwrap());
     by_step.step_by_step();
     let want: Vec<_> = (0..4).map(|_| step(&mut by_step, 5)).collect();
     let got = [step(&mut full, 5), step(&mut full, 5)];
-    let filler = fill(&device);
+    // All memory is taken, but for three quarters of what waits to be used again. Steps can give back what they do not
+    // need any more; while they are recorded nothing can.
+    let allocated = device.allocated();
+    let Err(Error::OutOfMemory { free, .. }) = Tensor::zeros([1 << 40], DType::F32, &device) else { panic!() };
+    let waited = allocated - device.allocated();
+    let _filler = Tensor::zeros([(free - waited / 4 * 3) / 4], DType::F32, &device).unwrap();
     assert_eq!([&got[..], &[step(&mut full, 5), step(&mut full, 5)]].concat(), want);
     let error = full.recording_failure().unwrap().to_string();
     assert!(!full.is_recorded() && error.contains("out of memory"), "{error}");
     assert!(full.recording_failure().is_none() && parameters(&full) == parameters(&by_step));
-    drop((filler, full, by_step));
-
-    let (generator, process) = small_generator(EmbeddingType::Positional, &device);
-    let sampler = Sampler::new(&generator, &process, DType::F32, device.clone());
-    let pictures = sampler.draw(&draws(1, 3)).unwrap().to_f32();
-    let _filler = fill(&device);
-    assert!(sampler.draw(&draws(1, 3)).unwrap().to_f32() == pictures);
-    let error = sampler.recording_failed().unwrap();
-    assert!(!sampler.is_recorded() && error.contains("out of memory"), "{error}");
 }
 
 /// Pictures of one seed are the same on both, to the rounding of f32.
