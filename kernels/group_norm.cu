@@ -210,9 +210,9 @@ struct Tile {
     for (size_t r = begin + row; r < end; r += rows) f((n * g.hw + r) * g.c + first + channel, static_cast<int>(r - begin));
   }
 
-  // Adds up the threads' sums for each channel: part[channel] in the end. `part` has THREADS * SIZE numbers.
+  // Adds up the threads' sums for each channel: part[channel] in the end. `part` has THREADS * SIZE numbers, and who
+  // reads them waits for the others before the next call.
   __device__ __forceinline__ void add_rows(float* part, const float (&sums)[SIZE]) const {
-    __syncthreads();  // until what was in `part` is read
     if (row < rows) {
 #pragma unroll
       for (int j = 0; j < SIZE; ++j) part[row * width + channel + j] = sums[j];

@@ -7,6 +7,9 @@ pub fn cases() -> Vec<Case> {
         ([2, 5, 3], false),
         ([1, 17, 7], false),
         ([2, 37, 70], false),
+        // Whole packs of 16 bytes, on GPUs a way of its own.
+        ([1, 70, 24], false),
+        ([2, 9, 136], false),
         ([16, 256, 256], true),
         ([1, 256, 256], true),
     ];
