@@ -1,5 +1,6 @@
 //! Where numbers live and are worked on: devices, their memory, and one kernel a file.
 
+mod by_device;
 mod convolver;
 pub mod cpu;
 #[cfg(feature = "cuda")]
@@ -17,6 +18,8 @@ use std::path::Path;
 #[cfg(feature = "cuda")]
 use std::sync::Arc;
 
+pub use by_device::{IntoStorage, OnDevice};
+pub(crate) use by_device::{dispatch, on_device};
 pub use convolver::{Contest, Convolver, Entry};
 pub use device_name::DeviceName;
 pub use dtype::{DType, Precision};
@@ -107,6 +110,7 @@ impl Device {
     /// Says who computes convolutions, once and before the first of them. `cache` is the folder for what is measured.
     ///
     /// Errors: cuDNN where it cannot be had.
+    #[cfg_attr(not(feature = "cuda"), allow(unused_variables))] // the CPU measures nothing
     pub fn choose_convolver(&self, convolver: Convolver, cache: Option<&Path>) -> Result<()> {
         match self {
             Device::Cpu if convolver == Convolver::Cudnn => Err(Error::cuda("cuDNN computes on NVIDIA's GPUs alone")),
@@ -164,6 +168,9 @@ pub fn libraries() -> Vec<(&'static str, String)> {
     #[cfg(not(feature = "cuda"))]
     Vec::new()
 }
+
+#[cfg(feature = "cuda")]
+const ELSEWHERE: &str = "tensors of one operation live on one device";
 
 /// The numbers of one tensor, on the device they belong to.
 pub enum Storage {
@@ -252,168 +259,3 @@ impl Storage {
         }
     }
 }
-
-/// What each device's kernels take for an argument that `dispatch!` was given.
-pub trait OnDevice {
-    type Cpu;
-    fn on_cpu(self) -> Self::Cpu;
-    #[cfg(feature = "cuda")]
-    type Cuda;
-    #[cfg(feature = "cuda")]
-    fn on_cuda(self) -> Self::Cuda;
-}
-
-#[cfg(feature = "cuda")]
-const ELSEWHERE: &str = "tensors of one operation live on one device";
-
-impl<'a> OnDevice for &'a Storage {
-    type Cpu = &'a cpu::Storage;
-    fn on_cpu(self) -> &'a cpu::Storage {
-        match self {
-            Storage::Cpu(s) => s,
-            #[cfg(feature = "cuda")]
-            _ => panic!("{ELSEWHERE}"),
-        }
-    }
-
-    #[cfg(feature = "cuda")]
-    type Cuda = &'a cuda::Storage;
-    #[cfg(feature = "cuda")]
-    fn on_cuda(self) -> &'a cuda::Storage {
-        match self {
-            Storage::Cuda(s) => s,
-            _ => panic!("{ELSEWHERE}"),
-        }
-    }
-}
-
-impl<'a> OnDevice for &'a mut Storage {
-    type Cpu = &'a mut cpu::Storage;
-    fn on_cpu(self) -> &'a mut cpu::Storage {
-        match self {
-            Storage::Cpu(s) => s,
-            #[cfg(feature = "cuda")]
-            _ => panic!("{ELSEWHERE}"),
-        }
-    }
-
-    #[cfg(feature = "cuda")]
-    type Cuda = &'a mut cuda::Storage;
-    #[cfg(feature = "cuda")]
-    fn on_cuda(self) -> &'a mut cuda::Storage {
-        match self {
-            Storage::Cuda(s) => s,
-            _ => panic!("{ELSEWHERE}"),
-        }
-    }
-}
-
-impl<T: OnDevice> OnDevice for Option<T> {
-    type Cpu = Option<T::Cpu>;
-    fn on_cpu(self) -> Self::Cpu {
-        self.map(T::on_cpu)
-    }
-
-    #[cfg(feature = "cuda")]
-    type Cuda = Option<T::Cuda>;
-    #[cfg(feature = "cuda")]
-    fn on_cuda(self) -> Self::Cuda {
-        self.map(T::on_cuda)
-    }
-}
-
-/// What `dispatch!` gives back for what a device's kernel returned.
-pub trait IntoStorage {
-    type Out;
-    fn into_storage(self) -> Self::Out;
-}
-
-impl IntoStorage for () {
-    type Out = ();
-    fn into_storage(self) {}
-}
-
-impl IntoStorage for bool {
-    type Out = bool;
-    fn into_storage(self) -> bool {
-        self
-    }
-}
-
-impl IntoStorage for cpu::Storage {
-    type Out = Storage;
-    fn into_storage(self) -> Storage {
-        Storage::Cpu(self)
-    }
-}
-
-#[cfg(feature = "cuda")]
-impl IntoStorage for cuda::Storage {
-    type Out = Storage;
-    fn into_storage(self) -> Storage {
-        Storage::Cuda(self)
-    }
-}
-
-impl<T: IntoStorage> IntoStorage for Option<T> {
-    type Out = Option<T::Out>;
-    fn into_storage(self) -> Self::Out {
-        self.map(T::into_storage)
-    }
-}
-
-impl<A: IntoStorage, B: IntoStorage> IntoStorage for (A, B) {
-    type Out = (A::Out, B::Out);
-    fn into_storage(self) -> Self::Out {
-        (self.0.into_storage(), self.1.into_storage())
-    }
-}
-
-impl<A: IntoStorage, B: IntoStorage, C: IntoStorage> IntoStorage for (A, B, C) {
-    type Out = (A::Out, B::Out, C::Out);
-    fn into_storage(self) -> Self::Out {
-        (self.0.into_storage(), self.1.into_storage(), self.2.into_storage())
-    }
-}
-
-/// Calls a kernel on the device its tensors live on: `dispatch!(device, silu::forward(x.storage()))` calls
-/// `cpu::silu::forward` with the CPU's storage, or `cuda::silu::forward` with the GPU and its storage. Tensors come
-/// first, then after a semicolon everything else. A result, because a device may be out of memory.
-macro_rules! dispatch {
-    ($device:expr, $op:ident::$kernel:ident($($tensor:expr),* $(; $($param:expr),*)?)) => {{
-        let device = &$device;
-        #[allow(unused_mut)] // a kernel may take no arguments
-        let mut span = $crate::backend::trace::Span::begin(device, stringify!($op), stringify!($kernel));
-        let result = $crate::backend::on_device!(
-            *device, $op::$kernel($(span.tensor($tensor)),* ; $($(span.parameter($param)),*)?)
-        );
-        span.end(&result);
-        result
-    }};
-}
-pub(crate) use dispatch;
-
-#[cfg(feature = "cuda")]
-macro_rules! on_device {
-    ($device:expr, $op:ident::$kernel:ident($($tensor:expr),* ; $($param:expr),*)) => {
-        match &$device {
-            $crate::backend::Device::Cpu => $crate::Result::Ok($crate::backend::IntoStorage::into_storage(
-                $crate::backend::cpu::$op::$kernel($($crate::backend::OnDevice::on_cpu($tensor),)* $($param),*),
-            )),
-            $crate::backend::Device::Cuda(gpu) => $crate::backend::cuda::$op::$kernel(
-                gpu, $($crate::backend::OnDevice::on_cuda($tensor),)* $($param),*
-            ).map($crate::backend::IntoStorage::into_storage),
-        }
-    };
-}
-#[cfg(not(feature = "cuda"))]
-macro_rules! on_device {
-    ($device:expr, $op:ident::$kernel:ident($($tensor:expr),* ; $($param:expr),*)) => {
-        match &$device {
-            $crate::backend::Device::Cpu => $crate::Result::Ok($crate::backend::IntoStorage::into_storage(
-                $crate::backend::cpu::$op::$kernel($($crate::backend::OnDevice::on_cpu($tensor),)* $($param),*),
-            )),
-        }
-    };
-}
-pub(crate) use on_device;
