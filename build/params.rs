@@ -42,6 +42,8 @@ fn cuda_structs(text: &str) -> Vec<Struct> {
         let fields = body.split(';').filter_map(|field| field.trim().rsplit_once(' '));
         let field = |(kind, name): (&str, &str)| match name.split_once('[') {
             Some((name, length)) => (format!("{kind}[{length}"), name.to_owned()),
+            // An address in Rust.
+            None if kind.ends_with('*') => ("unsigned long long".to_owned(), name.to_owned()),
             None => (kind.trim().to_owned(), name.to_owned()),
         };
         Struct { name: name.trim().to_owned(), fields: fields.map(field).collect() }

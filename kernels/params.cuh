@@ -24,6 +24,15 @@ struct AdamStep {
   float ema_rest;
 };
 
+struct AdamChunk {
+  float* w;
+  float* m;
+  float* v;
+  float* ema;
+  const float* g;
+  size_t n;
+};
+
 struct Gemm {
   size_t m;
   size_t n;

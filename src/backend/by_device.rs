@@ -70,6 +70,20 @@ impl<T: OnDevice> OnDevice for Option<T> {
     }
 }
 
+impl<T: OnDevice> OnDevice for Vec<T> {
+    type Cpu = Vec<T::Cpu>;
+    fn on_cpu(self) -> Self::Cpu {
+        self.into_iter().map(T::on_cpu).collect()
+    }
+
+    #[cfg(feature = "cuda")]
+    type Cuda = Vec<T::Cuda>;
+    #[cfg(feature = "cuda")]
+    fn on_cuda(self) -> Self::Cuda {
+        self.into_iter().map(T::on_cuda).collect()
+    }
+}
+
 /// What `dispatch!` gives back for what a device's kernel returned.
 pub trait IntoStorage {
     type Out;

@@ -260,6 +260,19 @@ impl From<&Adam> for AdamStep {
     }
 }
 
+/// Where `n` numbers of one parameter are in a GPU's memory, with their moments, average (0 if there is none) and
+/// gradient.
+#[repr(C)]
+#[derive(Clone, Copy, Debug, bytemuck::Pod, bytemuck::Zeroable)]
+pub struct AdamChunk {
+    pub w: u64,
+    pub m: u64,
+    pub v: u64,
+    pub ema: u64,
+    pub g: u64,
+    pub n: usize,
+}
+
 /// A sum over the middle axis of [outer, middle, inner], `chunk` rows at a time.
 #[repr(C)]
 #[derive(Clone, Copy, Debug)]

@@ -213,6 +213,12 @@ impl<T: Numbers> Numbers for Option<T> {
     }
 }
 
+impl<T: Numbers> Numbers for Vec<T> {
+    fn bytes(&self) -> f64 {
+        self.iter().map(T::bytes).sum()
+    }
+}
+
 impl<A: Numbers, B: Numbers> Numbers for (A, B) {
     fn bytes(&self) -> f64 {
         self.0.bytes() + self.1.bytes()

@@ -89,14 +89,16 @@ impl Param {
         Ok(())
     }
 
-    /// Lets `f` change the value: in place when nobody else holds the tensor, else on a copy. What was computed from
-    /// the old value keeps the old one.
-    pub fn update<R>(&self, f: impl FnOnce(&mut Tensor) -> R) -> R {
-        let mut slot = self.0.var.lock().expect(HELD);
-        let mut value = slot.take().expect(HELD).into_value();
-        let result = f(&mut value);
-        assert_eq!(value.shape(), self.shape(), "{} must keep its shape", self.name());
-        *slot = Some(track(value, self.0.trainable));
+    /// Lets `f` change the values of parameters, no two of them the same: in place where nobody else holds the tensor,
+    /// else on a copy. What was computed from the old values keeps them.
+    pub fn update<R>(params: &[&Param], f: impl FnOnce(&mut [Tensor]) -> R) -> R {
+        let mut slots: Vec<_> = params.iter().map(|param| param.0.var.lock().expect(HELD)).collect();
+        let mut values: Vec<_> = slots.iter_mut().map(|slot| slot.take().expect(HELD).into_value()).collect();
+        let result = f(&mut values);
+        for ((param, slot), value) in params.iter().zip(&mut slots).zip(values) {
+            assert_eq!(value.shape(), param.shape(), "{} must keep its shape", param.name());
+            **slot = Some(track(value, param.0.trainable));
+        }
         result
     }
 }

@@ -31,7 +31,7 @@ mod sum;
 mod tanh;
 
 pub use crate::autograd::add;
-pub use adam::{Adam, AdamState, adam_ema};
+pub use adam::{Adam, AdamState, AdamUpdate, adam_ema};
 pub use affine::affine;
 pub use attention::attention;
 pub use cast::cast;

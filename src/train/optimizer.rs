@@ -3,7 +3,7 @@
 use crate::autograd::Var;
 use crate::error::Result;
 use crate::nn::Param;
-use crate::ops::{self, Adam, AdamState};
+use crate::ops::{self, Adam, AdamState, AdamUpdate};
 use crate::tensor::Tensor;
 
 /// PyTorch's default.
@@ -78,30 +78,36 @@ impl Optimizer {
         self.steps += 1;
     }
 
-    /// The update of [`Optimizer::step`] alone, from [`Optimizer::of_next_step`]; none unless `health` is 0. It is not
-    /// counted: where it is recorded, one call stands for many updates.
+    /// The update of [`Optimizer::step`] alone, from [`Optimizer::of_next_step`] and health; none unless that is 0. It is
+    /// not counted: where it is recorded, one call stands for many updates.
     pub(super) fn update(
         &mut self,
         params: &[Param],
         gradients: &Gradients,
-        [of_step, health]: [&Tensor; 2],
+        scalars: [&Tensor; 2],
         ema: Option<(&[Param], f64)>,
     ) -> Result<()> {
         let adam = Adam { ema_decay: ema.map_or(0.0, |(_, decay)| decay), ..self.adam };
         let is_first = self.steps == 0;
-        for (i, (param, state)) in params.iter().zip(&mut self.states).enumerate() {
-            let average = ema.map(|(params, _)| &params[i]);
-            if let Some(gradient) = &gradients[i] {
-                let gradient = gradient.value();
-                let mut step = |w: &mut Tensor, ema: Option<&mut Tensor>| {
-                    ops::adam_ema(w, state, ema, gradient, &adam, [of_step, health])
-                };
-                param.update(|w| match average {
-                    Some(average) if !is_first => average.update(|ema| step(w, Some(ema))),
-                    _ => step(w, None),
-                })?;
-            }
-            if let (Some(average), true) = (average, is_first) {
+        let averages = match ema {
+            Some((averages, _)) if !is_first => averages,
+            _ => &[],
+        };
+        // The parameters that have a gradient, then their averages.
+        let of_networks = [params, averages].into_iter().flat_map(|network| network.iter().zip(gradients));
+        let changed: Vec<&Param> = of_networks.filter_map(|(p, gradient)| gradient.is_some().then_some(p)).collect();
+        let with_states = self.states.iter_mut().zip(gradients);
+        let with_states = with_states.filter_map(|(state, gradient)| Some((state, gradient.as_ref()?.value())));
+        Param::update(&changed, |values| {
+            let (params, averages) = values.split_at_mut(gradients.iter().flatten().count());
+            let mut averages = averages.iter_mut();
+            let updates = params.iter_mut().zip(with_states);
+            let updates =
+                updates.map(|(param, (state, grad))| AdamUpdate { param, state, ema: averages.next(), grad }).collect();
+            ops::adam_ema(updates, &adam, scalars)
+        })?;
+        if let (Some((averages, _)), true) = (ema, is_first) {
+            for (average, param) in averages.iter().zip(params) {
                 average.set(param.value().deep_clone()?)?;
             }
         }

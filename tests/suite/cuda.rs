@@ -180,32 +180,45 @@ fn noisy_pairs_and_posterior_draws() {
     }
 }
 
+/// Parameters of all lengths at once, of which every other one has an average. The longest is more than a block does.
 #[test]
-fn adam_and_its_average() {
+fn adam_and_its_averages() {
     let Some(device) = gpu(VERSIONS) else { return };
-    let draw = |n: usize, stream| tensor::normal([n], Key { seed: 3, stream }, DType::F32, &Device::Cpu).unwrap();
-    let run = |n: usize, device: &Device, with_ema: bool| {
-        let [mut w, m, v, mut ema] = [0, 1, 2, 3].map(|i| draw(n, i).to_device(device).unwrap());
-        let v = ops::power(&Var::constant(v), 2.0).unwrap().into_value();
-        let mut state = ops::AdamState { m, v };
+    let lengths = [&LENGTHS[..], &[40_000]].concat();
+    let run = |device: &Device, first_average: usize| {
+        let draw = |stream| -> Vec<Tensor> {
+            let key = |i| Key { seed: 3 + i as u64, stream };
+            let draw = |(i, &n)| tensor::normal([n], key(i), DType::F32, &Device::Cpu)?.to_device(device);
+            lengths.iter().enumerate().map(draw).collect::<Result<_>>().unwrap()
+        };
+        let [mut params, m, v, mut averages] = [0, 1, 2, 3].map(draw);
+        let square = |v| ops::power(&Var::constant(v), 2.0).unwrap().into_value();
+        let mut states: Vec<_> = m.into_iter().zip(v).map(|(m, v)| ops::AdamState { m, v: square(v) }).collect();
         for step in 1..4 {
-            let g = draw(n, 10 + step).to_device(device).unwrap();
+            let grads = draw(10 + step);
             let p = ops::Adam { beta1: 0.5, beta2: 0.9, eps: 1e-8, ema_decay: 0.75 };
             let of_step = Tensor::from_values(&p.of_step(0.1, step), [2], DType::F32, device).unwrap();
             // The last two do nothing.
             for health in [0.0, f64::NAN, f64::INFINITY] {
                 let health = Tensor::from_values(&[health], [1], DType::F32, device).unwrap();
-                let ema = with_ema.then_some(&mut ema);
-                ops::adam_ema(&mut w, &mut state, ema, &g, &p, [&of_step, &health]).unwrap();
+                let mut updates = Vec::new();
+                for (i, (param, state)) in params.iter_mut().zip(&mut states).enumerate() {
+                    updates.push(ops::AdamUpdate { param, state, ema: None, grad: &grads[i] });
+                }
+                for (update, average) in updates.iter_mut().zip(&mut averages).skip(first_average).step_by(2) {
+                    update.ema = Some(average);
+                }
+                ops::adam_ema(updates, &p, [&of_step, &health]).unwrap();
             }
         }
-        [w, state.m, state.v, ema].map(|t| t.to_f64())
+        let (m, v): (Vec<_>, Vec<_>) = states.into_iter().map(|state| (state.m, state.v)).unzip();
+        [params, m, v, averages].map(|tensors| tensors.iter().map(Tensor::to_f64).collect::<Vec<_>>())
     };
-    for n in LENGTHS {
-        for with_ema in [false, true] {
-            let (got, want) = (run(n, &device, with_ema), run(n, &Device::Cpu, with_ema));
-            for (i, name) in ["w", "m", "v", "ema"].into_iter().enumerate() {
-                check_close(name, &got[i], &want[i], Tolerance { atol: 1e-6, rtol: 1e-5 }).unwrap();
+    for first_average in [0, 1] {
+        let (got, want) = (run(&device, first_average), run(&Device::Cpu, first_average));
+        for ((got, want), name) in got.iter().zip(&want).zip(["w", "m", "v", "ema"]) {
+            for (got, want) in got.iter().zip(want) {
+                check_close(name, got, want, Tolerance { atol: 1e-6, rtol: 1e-5 }).unwrap();
             }
         }
     }

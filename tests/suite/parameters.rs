@@ -194,7 +194,7 @@ fn a_parameter_keeps_its_shape_and_its_past() {
     let param = Param::new("w", Tensor::from_f32(&[1.0, 2.0], [2]));
     let square = ops::mul(&param.var(), &param.var()).unwrap();
     let old = param.var();
-    param.update(|value| *value = Tensor::from_f32(&[5.0, 6.0], [2]));
+    Param::update(&[&param], |values| values[0] = Tensor::from_f32(&[5.0, 6.0], [2]));
     assert_eq!(param.value().to_f32(), [5.0, 6.0]);
 
     // What was computed before goes on to mean the value of then.

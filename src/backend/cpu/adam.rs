@@ -1,4 +1,4 @@
-//! One Adam step of one tensor, and its moving average, in one pass: see `ops/adam.rs` for the formulas.
+//! One Adam step of all parameters, and their moving averages, each in one pass: see `ops/adam.rs` for the formulas.
 
 use super::simd::vectorize;
 use super::{Float, Storage, by_float};
@@ -7,9 +7,25 @@ use rayon::prelude::*;
 
 const CHUNK: usize = 1 << 14;
 
-/// Writes `param`, the moments `m` and `v`, and `ema` if there is one; nothing unless `health` is 0.
+/// Writes `params`, the moments `m` and `v`, and `ema` where there is one; nothing unless `health` is 0.
 #[allow(clippy::too_many_arguments)] // that many tensors
 pub fn step(
+    params: Vec<&mut Storage>,
+    m: Vec<&mut Storage>,
+    v: Vec<&mut Storage>,
+    ema: Vec<Option<&mut Storage>>,
+    grads: Vec<&Storage>,
+    of_step: &Storage,
+    health: &Storage,
+    p: &Adam,
+) {
+    for ((((param, m), v), ema), grad) in params.into_iter().zip(m).zip(v).zip(ema).zip(grads) {
+        step_of_one(param, m, v, ema, grad, of_step, health, p);
+    }
+}
+
+#[allow(clippy::too_many_arguments)]
+fn step_of_one(
     param: &mut Storage,
     m: &mut Storage,
     v: &mut Storage,

@@ -46,6 +46,6 @@ pub use libraries::Library;
 pub use number::Number;
 pub(crate) use number::by_number;
 pub use pinned::Fetch;
-pub use storage::{In, Out, Storage};
+pub use storage::{In, Out, Storage, Table};
 
 use super::DType;

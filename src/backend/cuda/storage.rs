@@ -1,4 +1,4 @@
-//! The numbers of one tensor in a GPU's memory, and the pointers to them that kernels take.
+//! The numbers of one tensor in a GPU's memory, structs there, and the pointers to them that kernels take.
 
 use std::marker::PhantomData;
 use std::sync::Arc;
@@ -26,10 +26,6 @@ pub struct Out<'a, T>(u64, PhantomData<&'a mut T>);
 impl<T> In<'_, T> {
     /// For arguments that may be left out: the kernel compares with null.
     pub const NULL: Self = In(0, PhantomData);
-}
-
-impl<T> Out<'_, T> {
-    pub const NULL: Self = Out(0, PhantomData);
 }
 
 impl Storage {
@@ -115,5 +111,23 @@ impl Storage {
     pub fn write<T: Number>(&mut self) -> Out<'_, T> {
         assert_eq!(self.dtype, T::DTYPE, "a kernel for another number type");
         Out(self.block.address(), PhantomData)
+    }
+}
+
+/// Structs for a kernel to read.
+pub struct Table<T> {
+    block: Block,
+    of: PhantomData<T>,
+}
+
+impl<T: bytemuck::Pod> Table<T> {
+    pub fn upload(gpu: &Arc<Gpu>, rows: &[T]) -> Result<Table<T>> {
+        let block = Memory::take(gpu, size_of_val(rows))?;
+        gpu.upload(&block, bytemuck::cast_slice(rows))?;
+        Ok(Table { block, of: PhantomData })
+    }
+
+    pub fn read(&self) -> In<'_, T> {
+        In(self.block.address(), PhantomData)
     }
 }
