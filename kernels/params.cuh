@@ -7,6 +7,12 @@ struct Key {
   unsigned long long stream;
 };
 
+struct Divisor {
+  unsigned by;
+  unsigned multiplier;
+  unsigned shift;
+};
+
 struct SumSizes {
   size_t outer;
   size_t middle;

@@ -56,6 +56,28 @@ impl Conv2d {
     }
 }
 
+/// What a GPU, which has no instruction for it, needs to divide numbers below 2^31 by the same number again and again:
+/// n / by = (n multiplier) / 2^(31 + shift), rounded down (Granlund and Montgomery, 1994).
+///
+/// The multiplier is 2^(31 + shift) / by rounded up, 2^shift being at least `by`. Rounding adds less than
+/// n / 2^(31 + shift) < 1 / by to a quotient, which does not reach the next whole number.
+#[repr(C)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Divisor {
+    pub by: u32,
+    pub multiplier: u32,
+    pub shift: u32,
+}
+
+impl Divisor {
+    /// A divisor from 1 to 2^31.
+    pub fn new(by: usize) -> Self {
+        assert!((1..=1 << 31).contains(&by), "a divisor of {by}");
+        let shift = by.next_power_of_two().trailing_zeros();
+        Divisor { by: by as u32, multiplier: (1u64 << (31 + shift)).div_ceil(by as u64) as u32, shift }
+    }
+}
+
 /// A batch of matrix products, row-major: C_i = alpha op(A_i) op(B_i) + beta C_i, op(A) [M,K], op(B) [K,N], C [M,N].
 #[repr(C)]
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -296,5 +318,30 @@ impl Attention {
     /// What the scores are multiplied by, 1/sqrt(C).
     pub fn scale(&self) -> f64 {
         1.0 / (self.c as f64).sqrt()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::Divisor;
+
+    /// As kernels/divide.cuh computes it.
+    fn quotient(n: u32, d: Divisor) -> u32 {
+        ((u64::from(2 * n) * u64::from(d.multiplier)) >> 32) as u32 >> d.shift
+    }
+
+    #[test]
+    fn a_divisor_divides_every_number() {
+        let last = (1u32 << 31) - 1;
+        for by in
+            (1..70).chain([255, 256, 257, 641, 65_535, 65_537, 1 << 30, last as usize - 1, last as usize, 1 << 31])
+        {
+            let d = Divisor::new(by);
+            let multiples = [1, 2, 3, 1000, last / d.by].map(|i| i.saturating_mul(d.by));
+            let near = multiples.iter().flat_map(|&m| m.saturating_sub(2)..m.saturating_add(2));
+            for n in (0..2000).chain(near).chain(last - 2000..=last).filter(|&n| n <= last) {
+                assert_eq!(quotient(n, d), n / d.by, "{n} / {by}");
+            }
+        }
     }
 }
