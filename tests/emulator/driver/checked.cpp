@@ -6,6 +6,7 @@
 #include <sys/mman.h>
 
 #include <cstdio>
+#include <utility>
 
 #include "report.h"
 #include "runner.h"
@@ -97,13 +98,15 @@ void Runner::touch(Shadow* s, unsigned bytes, Access access, uintptr_t a, const 
   if ((s->write_bytes & bytes) && !(atomic && s->write_atomic) &&
       unordered(global, s->write_run, s->write_epoch, s->write_thread, s->write_warp_epoch)) {
     race = write ? "write after a write" : "read after a write";
-  } else if (write && (s->read_bytes & bytes) && !(atomic && s->read_atomic)) {
+  } else if (write && !(atomic && s->read_atomic)) {
     run = s->read_run;
-    for (uint16_t t : {s->read_thread, s->other_read_thread})
-      if (unordered(global, s->read_run, s->read_epoch, t, s->read_warp_epoch)) {
-        race = "write after a read";
-        other = t;
-      }
+    const auto look = [&](uint8_t read, uint16_t thread) {
+      if (!(read & bytes) || !unordered(global, s->read_run, s->read_epoch, thread, s->read_warp_epoch)) return;
+      race = "write after a read";
+      other = thread;
+    };
+    look(s->read_bytes, s->read_thread);
+    look(s->other_read_bytes, s->other_read_thread);
   }
   if (race) {
     const std::string place = global ? memory().describe(a) : shared_name(a);
@@ -127,8 +130,18 @@ void Runner::touch(Shadow* s, unsigned bytes, Access access, uintptr_t a, const 
     s->write_atomic = atomic;
   } else {
     const bool again = s->read_run == run_ && s->read_epoch == epoch_ && s->read_warp_epoch == warp_epoch;
-    if (!again || s->read_thread != current_) s->other_read_thread = again ? s->read_thread : uint16_t(current_);
-    s->read_bytes = uint8_t(again ? s->read_bytes | bytes : bytes);
+    if (!again) {
+      s->read_bytes = s->other_read_bytes = 0;
+    } else if (s->read_thread != current_ && s->other_read_thread == current_) {
+      std::swap(s->read_bytes, s->other_read_bytes);
+      s->other_read_thread = s->read_thread;
+    } else if (s->read_thread != current_) {
+      // Two readers are told apart; of more, the last but one stands for all before it.
+      s->other_read_bytes = uint8_t(s->other_read_bytes | s->read_bytes);
+      s->other_read_thread = s->read_thread;
+      s->read_bytes = 0;
+    }
+    s->read_bytes = uint8_t(s->read_bytes | bytes);
     s->read_atomic = atomic && (!again || s->read_atomic);
     s->read_run = run_;
     s->read_epoch = epoch_;

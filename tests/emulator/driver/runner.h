@@ -30,7 +30,8 @@ struct Shadow {
   uint16_t write_thread, write_warp_epoch;
   uint8_t write_bytes, write_atomic, read_bytes, read_atomic;
   uint32_t read_run, read_epoch;
-  uint16_t read_thread, read_warp_epoch, other_read_thread, unused;
+  uint16_t read_thread, read_warp_epoch, other_read_thread;
+  uint8_t other_read_bytes, unused;
 };
 static_assert(sizeof(Shadow) == 32, "eight bytes for each byte");
 

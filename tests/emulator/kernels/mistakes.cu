@@ -161,6 +161,13 @@ KERNEL(1024) halves(bf16* out) {
   __syncthreads();
   out[threadIdx.x] = s[63 - threadIdx.x];
 }
+// Halves of words changed in place: one's own, or others' that they may have changed.
+KERNEL(1024) halves_in_place(float* out, int reach) {
+  unsigned short* halves = reinterpret_cast<unsigned short*>(out);
+  halves[threadIdx.x] = threadIdx.x % 2 ? 0x3f80 : 0;  // of 1.0f
+  __syncthreads();
+  halves[threadIdx.x] = halves[(threadIdx.x + reach) % blockDim.x];
+}
 // A warp alone works through shared memory with __syncwarp.
 KERNEL(1024) warp_shared(float* out) {
   __shared__ float s[2][32];

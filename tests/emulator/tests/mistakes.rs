@@ -148,6 +148,8 @@ fn synchronisation() {
         ("counts on lock step", case("lock_step", 32, &[], (1, 32), total), Wrong, FAILED),
         ("a shuffle for a barrier", case("shuffle_for_barrier", 0, &[], (1, 32), descending), Nothing, FAILED),
         ("a counter without atomicAdd", case("lost_update", 0, &[], (1, 64), vec![64.0; 64]), Nothing, FAILED),
+        ("none: halves of words", case("halves_in_place", 0, &[0], (1, 64), vec![1.0; 32]), Nothing, Nothing),
+        ("another's half of a word", case("halves_in_place", 0, &[2], (1, 64), vec![1.0; 32]), Nothing, FAILED),
         ("barriers in both branches", case("divergent_barrier", 0, &[], (1, 32), vec![1.0; 32]), FAILED, FAILED),
         ("a shuffle of all in a branch", case("shuffle_in_branch", 0, &[], (1, 32), vec![0.0; 32]), FAILED, FAILED),
         (
