@@ -19,12 +19,13 @@ from collections import defaultdict
 
 # An H200: bytes a second of a copy, FLOP a second of a large product in bf16, multiprocessors.
 COPY, PRODUCT, MULTIPROCESSORS = 4.3e12, 790e12, 132
-# What our kernels should reach of either. mma.sync gets some 60% of what tensor cores can, and finding addresses takes
-# time too; group norm reads rows of 32 bytes; attention has few warps on a multiprocessor.
+# What our kernels should reach of either; group norm reads rows of 32 bytes, attention has few warps on a
+# multiprocessor.
 OF_COPY = defaultdict(lambda: 0.8, group_norm=0.65)
-OF_PRODUCT = defaultdict(lambda: 0.8, conv2d=0.5, attention=0.25)
-# FLOP a second of convolutions that tensor cores cannot do, since channels do not come in packs of 8.
-PLAIN = 15e12
+OF_PRODUCT = defaultdict(lambda: 0.8, attention=0.25)
+# Convolutions, by their tiles: mma.sync gets some 62% of what tensor cores can. By count of its machine code a tile of
+# 128 reads as much of shared memory meanwhile as it can, one of 64 takes twice as long for it; a fifth is for waiting.
+OF_TILES = {128: 0.62 * 0.8, 64: 0.62 * 0.8 * 0.54}
 # Seconds from one kernel to the next in a graph, however little they do.
 LAUNCH = 2.5e-6
 # The operations whose sizes the table tells.
@@ -51,22 +52,25 @@ def at(batch, one, two):
 def convolution(name, sizes, flops, batch):
     """Seconds of tiles of 128x128, or of 64x64 where those are fewer than multiprocessors, as conv2d/own.rs cuts them."""
     h, w, c, k, r, s = map(int, re.match(r"\d+x(\d+)x(\d+)x(\d+) > (\d+), (\d+)x(\d+)", sizes).groups())
-    pixels, weights = flops / (2 * k * r * s * c), r * s * c
+    pixels = flops / (2 * k * r * s * c)
     forward, parts = name.endswith("forward"), 1
-    if c % 8 or not forward and k % 8:
-        return flops / PLAIN
+    # Filled up to whole packs of 16 bytes, as conv2d/packs.rs does; the time of that is left out.
+    c, k = 8 * math.ceil(c / 8), k if forward else 8 * math.ceil(k / 8)
     if forward:
-        rows, columns, depth = pixels, k, weights
+        rows, columns, depth = pixels, k, r * s * c
     elif name.endswith("input_grad"):
         rows, columns, depth = batch * h * w, c, r * s * k
     else:
-        wanted = math.ceil(512 / (math.ceil(weights / 64) * math.ceil(k / 64)))
-        depth = max(math.ceil(pixels / wanted), 256)
-        rows, columns, parts = weights, k, math.ceil(pixels / depth)
+        rows, columns = r * s * c, k
+        slots, tiles = 2 * MULTIPROCESSORS, math.ceil(rows / 128) * math.ceil(columns / 128)
+        cost = lambda n: math.ceil(tiles * n / slots) * slots * pixels // (tiles * n) + 400 * n
+        depth = 32 * math.ceil(math.ceil(pixels / min(range(1, slots + 1), key=cost)) / 32)
+        parts = math.ceil(pixels / depth)
     blocks = {tile: math.ceil(rows / tile) * math.ceil(columns / tile) * parts for tile in (128, 64)}
     tile = 128 if blocks[128] >= MULTIPROCESSORS else 64
     turns = math.ceil(blocks[tile] / MULTIPROCESSORS)
-    return turns * 2 * tile * tile * depth / (OF_PRODUCT["conv2d"] * PRODUCT / MULTIPROCESSORS)
+    sums = 8 * parts * rows * columns / COPY if parts > 1 else 0
+    return turns * 2 * tile * tile * depth / (OF_TILES[tile] * PRODUCT / MULTIPROCESSORS) + sums
 
 
 def expected(name, sizes, bytes_, flops, batch):

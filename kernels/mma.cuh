@@ -1,10 +1,15 @@
-// C = A B by tiles on tensor cores: bf16, with sums in float. As in tiled.cuh, A and B are functions that tell where
-// their numbers are, 16 bytes at a time; they come to shared memory in the background while earlier ones are used.
+// C = A B by tiles on tensor cores: bf16, with sums in float. A and B are matrices as share.cuh has them; their numbers
+// come to shared memory 16 bytes at a time, in the background while earlier ones are used.
 #pragma once
-#include "gpu.cuh"
+#include "share.cuh"
 
 // How much of k a stage holds, how many stages are under way, and the numbers of 16 bytes.
 constexpr int MMA_DEPTH = 32, MMA_STAGES = 4, CHUNK = 8;
+
+// Neighbouring sums of a row.
+struct __align__(16) Run {
+  float at[CHUNK];
+};
 
 // An operand's part of a stage: WIDTH rows of A or columns of B. A line of shared memory runs along k if BY_K, as
 // neighbours in memory do, else across it.
@@ -14,17 +19,14 @@ struct Operand {
   // One chunk more, so that eight lines below each other lie in different banks.
   static constexpr int STEP = LENGTH + CHUNK, SIZE = LINES * STEP;
 
-  // source(i, k) is where 8 numbers from row i and depth k on are, null for zeros; `anywhere` may always be named.
-  template <int THREADS, class F>
-  static __device__ __forceinline__ void fetch(bf16* to, unsigned first, unsigned k0, const bf16* anywhere, F source) {
-    constexpr int ACROSS = LENGTH / CHUNK;
-    static_assert(LINES * ACROSS % THREADS == 0, "each thread fetches the same number of chunks");
-#pragma unroll
-    for (int i = 0; i < LINES * ACROSS / THREADS; ++i) {
-      const unsigned at = threadIdx.x + i * THREADS, line = at / ACROSS, column = at % ACROSS * CHUNK;
-      const bf16* from = BY_K ? source(first + line, k0 + column) : source(first + column, k0 + line);
-      gpu::cp_async16(to + line * STEP + column, from ? from : anywhere, from != nullptr);
-    }
+  template <int THREADS, class Matrix>
+  using Fetch = Share<Matrix, LINES, LENGTH, CHUNK, THREADS, BY_K>;
+
+  template <int THREADS, class Matrix>
+  static __device__ __forceinline__ void fetch(bf16* to, const Fetch<THREADS, Matrix>& share, unsigned k0) {
+    share.load(k0, [&](int line, int column, const bf16* from, bool there) {
+      gpu::cp_async16(to + line * STEP + column, from, there);
+    });
   }
 
   // Four 8x8 blocks, lane l naming a line of block l / 8, which begins at row i and depth k.
@@ -45,21 +47,25 @@ struct Mma {
   typedef Operand<COLUMNS, B_BY_K> OfB;
   static constexpr int THREADS = 32 * WARPS_DOWN * WARPS_ACROSS, STAGE = OfA::SIZE + OfB::SIZE;
   static constexpr int DOWN = ROWS / WARPS_DOWN / 16, ACROSS = COLUMNS / WARPS_ACROSS / 8;  // a warp's 16x8 blocks
+  static constexpr int TILE_STEP = COLUMNS + 8;  // so that four rows below each other lie in different banks
+  static_assert(ROWS * TILE_STEP * sizeof(float) <= MMA_STAGES * STAGE * sizeof(bf16), "all sums fit in the stages");
 
-  // Calls put(m, n, two neighbouring sums over k of a(m, k) b(k, n)), k from `begin` to `end`, for the tile at (m0, n0).
-  // `shared` has MMA_STAGES stages. The sources give null outside of the matrices.
+  // Calls put(m, n, sums over k of a(m, k) b(n..n + 8, k)), k from `begin` to `end`, for the tile at (m0, n0). `shared`
+  // has MMA_STAGES stages.
   template <class A, class B, class Put>
   static __device__ __forceinline__ void multiply(bf16* shared, unsigned m0, unsigned n0, unsigned begin, unsigned end,
-                                                  const bf16* anywhere, A a, B b, Put put) {
+                                                  const A& a, const B& b, Put put) {
     static_assert(ACROSS % 2 == 0, "blocks of B are loaded in pairs");
     const int lane = threadIdx.x % 32, warp = threadIdx.x / 32, block = lane / 8;
     const int row = warp / WARPS_ACROSS * (DOWN * 16), column = warp % WARPS_ACROSS * (ACROSS * 8);
     const unsigned steps = (end - begin + MMA_DEPTH - 1) / MMA_DEPTH;
+    const typename OfA::template Fetch<THREADS, A> share_a(a, m0);
+    const typename OfB::template Fetch<THREADS, B> share_b(b, n0);
     const auto fetch = [&](unsigned step) {
       if (step < steps) {
         bf16* stage = shared + step % MMA_STAGES * STAGE;
-        OfA::template fetch<THREADS>(stage, m0, begin + step * MMA_DEPTH, anywhere, a);
-        OfB::template fetch<THREADS>(stage + OfA::SIZE, n0, begin + step * MMA_DEPTH, anywhere, b);
+        OfA::template fetch<THREADS, A>(stage, share_a, begin + step * MMA_DEPTH);
+        OfB::template fetch<THREADS, B>(stage + OfA::SIZE, share_b, begin + step * MMA_DEPTH);
       }
       gpu::cp_async_commit();  // an empty group where nothing is left, so that counting them stays right
     };
@@ -92,14 +98,25 @@ struct Mma {
         }
       }
     }
+    // A thread has sums from all over its warp's part of the tile. Through shared memory they come in rows, as memory
+    // wants them.
+    float* tile = reinterpret_cast<float*>(shared);
+    __syncthreads();  // until the last stage is read
 #pragma unroll
     for (int i = 0; i < DOWN; ++i) {
 #pragma unroll
       for (int j = 0; j < ACROSS; ++j) {
-        const unsigned m = m0 + row + i * 16 + lane / 4, n = n0 + column + j * 8 + lane % 4 * 2;
-        put(m, n, make_float2(sums[i][j][0], sums[i][j][1]));
-        put(m + 8, n, make_float2(sums[i][j][2], sums[i][j][3]));
+        float* at = tile + (row + i * 16 + lane / 4) * TILE_STEP + column + j * 8 + lane % 4 * 2;
+        *reinterpret_cast<float2*>(at) = make_float2(sums[i][j][0], sums[i][j][1]);
+        *reinterpret_cast<float2*>(at + 8 * TILE_STEP) = make_float2(sums[i][j][2], sums[i][j][3]);
       }
+    }
+    __syncthreads();
+#pragma unroll 1
+    for (int i = threadIdx.x; i < ROWS * COLUMNS / CHUNK; i += THREADS) {
+      const int m = i / (COLUMNS / CHUNK), n = i % (COLUMNS / CHUNK) * CHUNK;
+      Run run = *reinterpret_cast<const Run*>(tile + m * TILE_STEP + n);
+      put(m0 + m, n0 + n, run);
     }
   }
 };

@@ -111,6 +111,21 @@ struct Conv2d {
   size_t pad[4];
 };
 
+struct Conv2dIndex {
+  unsigned n;
+  Divisor h;
+  Divisor w;
+  Divisor c;
+  Divisor k;
+  unsigned r;
+  Divisor s;
+  Divisor p;
+  Divisor q;
+  Divisor stride;
+  int top;
+  int left;
+};
+
 struct Attention {
   size_t n;
   size_t t;

@@ -1,33 +1,41 @@
-// C = A B by tiles in shared memory, in float; A, B and what is done with C are functions, so that convolutions and
-// their gradients are products of matrices that are never in memory.
+// C = A B by tiles in shared memory, in float; A and B are matrices as share.cuh has them, and what is done with C is
+// a function, so that convolutions and their gradients are products of matrices that are never in memory.
 #pragma once
-#include "gpu.cuh"
+#include "share.cuh"
 
 constexpr int TILED_THREADS = 256;
 // Rows and columns of a block's tile of C, and how much of k is in shared memory at a time.
 constexpr int TILE = 64, DEPTH = 16;
 
-// Calls put(m, n, sum over k of a(m, k) b(k, n)), k from `begin` to `end`, for the tile (row, column) of C [M, N].
-// Neighbouring threads call `a` with neighbouring k if A_BY_K, else with neighbouring m; `b` likewise.
+// The numbers of 64 lines, in float, depth by depth. Four more, so that a depth does not fall into one bank.
+typedef float TiledOperand[DEPTH][TILE + 4];
+
+// A thread's share of an operand; neighbouring threads load neighbouring depths if BY_K, else neighbouring lines.
+template <class Matrix, bool BY_K>
+using TiledShare = Share<Matrix, BY_K ? TILE : DEPTH, BY_K ? DEPTH : TILE, 1, TILED_THREADS, BY_K>;
+
+template <bool BY_K, class Matrix>
+__device__ __forceinline__ void fill(TiledOperand& to, const TiledShare<Matrix, BY_K>& share, unsigned k0) {
+  share.load(k0, [&](int row, int column, const typename Matrix::Number* from, bool there) {
+    to[BY_K ? column : row][BY_K ? row : column] = there ? to_float(*from) : 0.0f;
+  });
+}
+
+// Calls put(m, n, sum over k of a(m, k) b(n, k)), k from `begin` to `end`, for the tile (row, column) of C [M, N].
 template <bool A_BY_K, bool B_BY_K, class A, class B, class Put>
 __device__ __forceinline__ void multiply_tile(unsigned row, unsigned column, unsigned m_size, unsigned n_size,
-                                              unsigned begin, unsigned end, A a, B b, Put put) {
-  constexpr int EACH = 4, LOADS = TILE * DEPTH / TILED_THREADS;
-  // Four more, so that a column does not fall into one bank.
-  __shared__ __align__(16) float of_a[DEPTH][TILE + 4], of_b[DEPTH][TILE + 4];
+                                              unsigned begin, unsigned end, const A& a, const B& b, Put put) {
+  constexpr int EACH = 4;
+  __shared__ __align__(16) TiledOperand of_a, of_b;
   const unsigned thread = threadIdx.x, m0 = row * TILE, n0 = column * TILE;
   const unsigned my_row = thread / (TILE / EACH) * EACH, my_column = thread % (TILE / EACH) * EACH;
+  const TiledShare<A, A_BY_K> share_a(a, m0);
+  const TiledShare<B, B_BY_K> share_b(b, n0);
   float sums[EACH][EACH] = {};
   for (unsigned k0 = begin; k0 < end; k0 += DEPTH) {
     __syncthreads();  // until the last step's tiles are read
-#pragma unroll
-    for (int i = 0; i < LOADS; ++i) {
-      const unsigned at = thread + i * TILED_THREADS;
-      const unsigned ka = A_BY_K ? at % DEPTH : at / TILE, m = A_BY_K ? at / DEPTH : at % TILE;
-      const unsigned kb = B_BY_K ? at % DEPTH : at / TILE, n = B_BY_K ? at / DEPTH : at % TILE;
-      of_a[ka][m] = m0 + m < m_size && k0 + ka < end ? a(m0 + m, k0 + ka) : 0.0f;
-      of_b[kb][n] = n0 + n < n_size && k0 + kb < end ? b(k0 + kb, n0 + n) : 0.0f;
-    }
+    fill<A_BY_K>(of_a, share_a, k0);
+    fill<B_BY_K>(of_b, share_b, k0);
     __syncthreads();
 #pragma unroll
     for (int k = 0; k < DEPTH; ++k) {

@@ -78,6 +78,34 @@ impl Divisor {
     }
 }
 
+/// A [`Conv2d`] for kernels that find places by dividing, in 32 bits.
+#[repr(C)]
+#[derive(Clone, Copy, Debug)]
+pub struct Conv2dIndex {
+    pub n: u32,
+    pub h: Divisor,
+    pub w: Divisor,
+    pub c: Divisor,
+    pub k: Divisor,
+    pub r: u32,
+    pub s: Divisor,
+    pub p: Divisor,
+    pub q: Divisor,
+    pub stride: Divisor,
+    pub top: i32,
+    pub left: i32,
+}
+
+impl From<&Conv2d> for Conv2dIndex {
+    fn from(g: &Conv2d) -> Self {
+        let places = [g.n * g.h * g.w, g.n * g.p * g.q, g.r * g.s * g.c, g.r * g.s * g.k];
+        assert!(places.iter().all(|&n| n < 1 << 30), "a convolution of 2^30 pixels or taps: {g:?}");
+        let [h, w, c, k, s, p, q, stride] = [g.h, g.w, g.c, g.k, g.s, g.p, g.q, g.stride].map(Divisor::new);
+        let [top, left] = [g.pad[0], g.pad[2]].map(|pad| pad as i32);
+        Conv2dIndex { n: g.n as u32, h, w, c, k, r: g.r as u32, s, p, q, stride, top, left }
+    }
+}
+
 /// A batch of matrix products, row-major: C_i = alpha op(A_i) op(B_i) + beta C_i, op(A) [M,K], op(B) [K,N], C [M,N].
 #[repr(C)]
 #[derive(Clone, Copy, Debug, PartialEq)]

@@ -3,6 +3,7 @@
 
 mod cudnn;
 mod own;
+mod packs;
 mod table;
 mod tuner;
 

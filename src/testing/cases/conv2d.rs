@@ -25,6 +25,7 @@ pub fn cases() -> Vec<Case> {
         same([3, 5, 7, 16], 24, 3),
         Shape { x: [2, 9, 6, 8], k: 72, rs: [3, 3], stride: 2, pad: [0, 1, 0, 1] },
         same([1, 6, 5, 40], 3, 1),
+        same([2, 9, 11, 8], 136, 3),
     ];
     // The generator's levels at width 128, and the discriminator's last.
     let real = [
@@ -51,12 +52,14 @@ pub fn cases() -> Vec<Case> {
             Case { real, ..case }.flops(2.0 * (outputs * r * q * c) as f64)
         })
         .collect();
-    let (x, k) = ([2, 3, 5, 3], 4);
-    let shapes = vec![x.to_vec(), vec![k, 3, 3, 3], vec![k], vec![2, k], vec![2, 3, 5, k]];
-    cases.push(Case::new("conv2d", "whole epilogue", shapes, ANY, |x| {
-        let epilogue =
-            ConvEpilogue { bias: Some(&x[2]), time_bias: Some(&x[3]), residual: Some(&x[4]), scale: 0.5f64.sqrt() };
-        ops::conv2d(&x[0], &x[1], &Conv2dOptions::same(3), &epilogue)
-    }));
+    // The last two on tensor cores: outputs in whole packs, and not.
+    for (c, k) in [(3, 4), (16, 24), (8, 5)] {
+        let shapes = vec![vec![2, 3, 5, c], vec![k, 3, 3, c], vec![k], vec![2, k], vec![2, 3, 5, k]];
+        cases.push(Case::new("conv2d", format!("whole epilogue, {c} to {k}"), shapes, ANY, |x| {
+            let epilogue =
+                ConvEpilogue { bias: Some(&x[2]), time_bias: Some(&x[3]), residual: Some(&x[4]), scale: 0.5f64.sqrt() };
+            ops::conv2d(&x[0], &x[1], &Conv2dOptions::same(3), &epilogue)
+        }));
+    }
     cases
 }

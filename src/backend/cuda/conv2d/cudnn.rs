@@ -12,7 +12,7 @@ use cudarc::cudnn::sys;
 
 use super::{Finish, Pass, Task};
 use crate::backend::cuda::{DType, Gpu, In, Library, Storage, by_number, launch};
-use crate::backend::params::Conv2d;
+use crate::backend::params::{Conv2d, Divisor};
 use crate::{Error, Result};
 
 type Outcome<T> = std::result::Result<T, CudnnError>;
@@ -124,9 +124,10 @@ fn add_terms(gpu: &Arc<Gpu>, finish: &Finish, g: &Conv2d, y: &mut Storage) -> Re
     let &Finish { bias, time_bias, residual, scale } = finish;
     let grid = gpu.map_grid(y);
     by_number!(y.dtype(), T => {
+        let packs = Divisor::new((g.k * size_of::<T>() / 16).max(1));
         let [bias, time_bias, residual] =
             [bias, time_bias, residual].map(|term| term.map_or(In::NULL, |term| term.read::<T>()));
-        launch::conv2d_finish::<T>(gpu, grid, y.write(), bias, time_bias, residual, *g, scale)
+        launch::conv2d_finish::<T>(gpu, grid, y.write(), bias, time_bias, residual, g.into(), packs, scale)
     })
 }
 

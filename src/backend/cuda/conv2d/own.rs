@@ -4,11 +4,12 @@ use std::sync::Arc;
 
 use half::bf16;
 
+use super::packs::in_whole_packs;
 use super::{Finish, Task};
 use crate::Result;
 use crate::backend::cuda::launch::{self, Grid};
 use crate::backend::cuda::{DType, Gpu, In, Number, Storage, by_number};
-use crate::backend::params::{Conv2d, SumSizes};
+use crate::backend::params::{Conv2d, Conv2dIndex, SumSizes};
 
 /// Threads of a block of version 1, and the tile of version 2, as in kernels/tiled.cuh.
 const THREADS: usize = 256;
@@ -18,20 +19,21 @@ const SMALL: usize = 64;
 const LARGE: usize = 128;
 const SHARED_SMALL: usize = 40 << 10;
 const SHARED_LARGE: usize = 80 << 10;
-/// The numbers of 16 bytes that they load at once.
-const CHUNK: usize = 8;
+/// Pixels that a weight gradient multiplies at a time.
+const DEPTH: usize = 32;
 /// Columns that a block of kernels/sum.cu adds up.
 const COLUMNS: usize = 32;
-/// Blocks that are enough for any GPU. The same number for all of them, so that all add in the same order.
-const BLOCKS: usize = 512;
-/// Pixels that a part of a weight gradient has at least.
-const PIXELS: usize = 256;
+/// Large tiles that an H200 computes at once, two on each multiprocessor.
+const SLOTS: usize = 2 * 132;
+/// Writing and reading the sums of a part takes as long as multiplying so many pixels: 8 bytes at 4.3 TB/s beside
+/// 2 FLOP at 400 TFLOP/s.
+const PIXELS_OF_SUMS: usize = 400;
 
 /// The version that computes where nothing was measured: large tiles on tensor cores if there are enough of them for
 /// this GPU, else small ones; an output adds up in the same order in both.
 pub fn usual(gpu: &Gpu, task: &Task, g: &Conv2d) -> usize {
     let fills = grid(LARGE, task, g).blocks.iter().map(|&n| n as usize).product::<usize>() >= gpu.multiprocessors();
-    gpu.version(match on_tensor_cores(task, g) {
+    gpu.version(match on_tensor_cores(task) {
         true if fills => 4,
         true => 3,
         false => 2,
@@ -39,16 +41,15 @@ pub fn usual(gpu: &Gpu, task: &Task, g: &Conv2d) -> usize {
 }
 
 /// The versions that may be the fastest.
-pub fn versions(gpu: &Gpu, task: &Task, g: &Conv2d) -> Vec<usize> {
-    let newest = if on_tensor_cores(task, g) { 4 } else { 2 };
+pub fn versions(gpu: &Gpu, task: &Task) -> Vec<usize> {
+    let newest = if on_tensor_cores(task) { 4 } else { 2 };
     let newest = gpu.version(newest);
     (newest.min(2)..=newest).collect()
 }
 
-/// Whether tensor cores can do it: the channels that are loaded come in whole packs.
-fn on_tensor_cores(task: &Task, g: &Conv2d) -> bool {
-    let channels: &[usize] = if let Task::Forward { .. } = task { &[g.c] } else { &[g.c, g.k] };
-    task.dtype() == DType::BF16 && channels.iter().all(|c| c.is_multiple_of(CHUNK))
+/// Whether tensor cores can do it, once all channels come in whole packs.
+fn on_tensor_cores(task: &Task) -> bool {
+    task.dtype() == DType::BF16
 }
 
 /// A block for each tile of the product of matrices that the task is, and for each part that it is cut into.
@@ -61,24 +62,27 @@ fn grid(tile: usize, task: &Task, g: &Conv2d) -> Grid {
     Grid::new(rows.div_ceil(tile), columns.div_ceil(tile), parts)
 }
 
-/// Parts that the pixels of a weight gradient are cut into, and the pixels in each.
+/// Parts that the pixels of a weight gradient are cut into, and the pixels in each: what should be the fastest on an
+/// H200, and the same on every GPU, so that all add in the same order.
 fn cut(g: &Conv2d) -> [usize; 2] {
     let pixels = g.n * g.p * g.q;
-    let tiles = (g.r * g.s * g.c).div_ceil(TILE) * g.k.div_ceil(TILE);
-    let length = pixels.div_ceil(BLOCKS.div_ceil(tiles.max(1))).max(PIXELS);
+    let tiles = ((g.r * g.s * g.c).div_ceil(LARGE) * g.k.div_ceil(LARGE)).max(1);
+    let cost = |&parts: &usize| {
+        let turns = (tiles * parts).div_ceil(SLOTS);
+        turns * SLOTS * pixels / (tiles * parts) + PIXELS_OF_SUMS * parts
+    };
+    let parts = (1..=SLOTS).min_by_key(cost).expect("at least one part");
+    let length = pixels.div_ceil(parts).max(1).next_multiple_of(DEPTH);
     [pixels.div_ceil(length), length]
 }
 
 /// By a version that is not newer than the device's, and that can.
 pub fn compute(gpu: &Arc<Gpu>, task: &Task, g: &Conv2d, version: usize) -> Result<Storage> {
-    let mut result = Storage::scratch(gpu, task.len(g), task.dtype())?;
     if version > 2 {
-        let (tile, shared) = if version > 3 { (LARGE, SHARED_LARGE) } else { (SMALL, SHARED_SMALL) };
-        on_tensors(gpu, task, g, version > 3, grid(tile, task, g).shared(shared), &mut result)?;
+        in_whole_packs(gpu, task, g, |task, g| on_tensors(gpu, task, g, version > 3))
     } else {
-        by_number!(task.dtype(), T => in_float::<T>(gpu, task, g, version, &mut result))?;
+        by_number!(task.dtype(), T => in_float::<T>(gpu, task, g, version))
     }
-    Ok(result)
 }
 
 fn optional<T: Number>(term: Option<&Storage>) -> In<'_, T> {
@@ -86,57 +90,63 @@ fn optional<T: Number>(term: Option<&Storage>) -> In<'_, T> {
 }
 
 /// Versions 3 and 4.
-fn on_tensors(gpu: &Arc<Gpu>, task: &Task, g: &Conv2d, large: bool, grid: Grid, result: &mut Storage) -> Result<()> {
+fn on_tensors(gpu: &Arc<Gpu>, task: &Task, g: &Conv2d, large: bool) -> Result<Storage> {
+    let mut result = Storage::scratch(gpu, task.len(g), task.dtype())?;
+    let (tile, shared) = if large { (LARGE, SHARED_LARGE) } else { (SMALL, SHARED_SMALL) };
+    let (grid, index) = (grid(tile, task, g).shared(shared), Conv2dIndex::from(g));
     match *task {
         Task::Forward { x, w, finish: Finish { bias, time_bias, residual, scale } } => {
             let kernel = if large { launch::conv2d_forward_large } else { launch::conv2d_forward_small };
             let [bias, time_bias, residual] = [bias, time_bias, residual].map(optional::<bf16>);
-            kernel(gpu, grid, result.write(), x.read(), w.read(), bias, time_bias, residual, *g, scale)
+            kernel(gpu, grid, result.write(), x.read(), w.read(), bias, time_bias, residual, index, scale)
         }
         Task::InputGrad { dy, w } => {
             let kernel = if large { launch::conv2d_input_grad_large } else { launch::conv2d_input_grad_small };
-            kernel(gpu, grid, result.write(), dy.read(), w.read(), *g)
+            kernel(gpu, grid, result.write(), dy.read(), w.read(), index)
         }
         Task::WeightGrad { x, dy } => {
             let [parts, length] = cut(g);
             let mut sums = Storage::scratch(gpu, parts * g.w_len(), DType::F32)?;
             let kernel = if large { launch::conv2d_weight_grad_large } else { launch::conv2d_weight_grad_small };
-            kernel(gpu, grid, sums.write(), x.read(), dy.read(), *g, length as u32)?;
-            add_parts::<bf16>(gpu, g, &sums, result)
+            kernel(gpu, grid, sums.write(), x.read(), dy.read(), index, length as u32)?;
+            add_parts::<bf16>(gpu, g, &sums, &mut result)
         }
-    }
+    }?;
+    Ok(result)
 }
 
 /// Versions 1 and 2.
-fn in_float<T: Number>(gpu: &Arc<Gpu>, task: &Task, g: &Conv2d, version: usize, result: &mut Storage) -> Result<()> {
+fn in_float<T: Number>(gpu: &Arc<Gpu>, task: &Task, g: &Conv2d, version: usize) -> Result<Storage> {
+    let mut result = Storage::scratch(gpu, task.len(g), task.dtype())?;
     let each = result.len().div_ceil(THREADS);
-    let tiles = grid(TILE, task, g);
+    let (tiles, index) = (grid(TILE, task, g), Conv2dIndex::from(g));
     match *task {
         Task::Forward { x, w, finish: Finish { bias, time_bias, residual, scale } } => {
             let [bias, time_bias, residual] = [bias, time_bias, residual].map(optional::<T>);
             let (y, x, w) = (result.write(), x.read(), w.read());
             match version {
                 1 => launch::conv2d_forward_v1::<T>(gpu, each, y, x, w, bias, time_bias, residual, *g, scale),
-                _ => launch::conv2d_forward::<T>(gpu, tiles, y, x, w, bias, time_bias, residual, *g, scale),
+                _ => launch::conv2d_forward::<T>(gpu, tiles, y, x, w, bias, time_bias, residual, index, scale),
             }
         }
         Task::InputGrad { dy, w } => match version {
             1 => launch::conv2d_input_grad_v1::<T>(gpu, each, result.write(), dy.read(), w.read(), *g),
-            _ => launch::conv2d_input_grad::<T>(gpu, tiles, result.write(), dy.read(), w.read(), *g),
+            _ => launch::conv2d_input_grad::<T>(gpu, tiles, result.write(), dy.read(), w.read(), index),
         },
         Task::WeightGrad { x, dy } => {
             let ([parts, length], x, dy) = (cut(g), x.read(), dy.read());
             if version == 1 {
-                return launch::conv2d_weight_grad_v1::<T>(gpu, each, result.write(), x, dy, *g);
+                launch::conv2d_weight_grad_v1::<T>(gpu, each, result.write(), x, dy, *g)
+            } else if parts == 1 {
+                launch::conv2d_weight_grad::<T>(gpu, tiles, result.write(), x, dy, index, length as u32)
+            } else {
+                let mut sums = Storage::scratch(gpu, parts * g.w_len(), DType::F32)?;
+                launch::conv2d_weight_grad_parts::<T>(gpu, tiles, sums.write(), x, dy, index, length as u32)?;
+                add_parts::<T>(gpu, g, &sums, &mut result)
             }
-            if parts == 1 {
-                return launch::conv2d_weight_grad::<T>(gpu, tiles, result.write(), x, dy, *g, length as u32);
-            }
-            let mut sums = Storage::scratch(gpu, parts * g.w_len(), DType::F32)?;
-            launch::conv2d_weight_grad_parts::<T>(gpu, tiles, sums.write(), x, dy, *g, length as u32)?;
-            add_parts::<T>(gpu, g, &sums, result)
         }
-    }
+    }?;
+    Ok(result)
 }
 
 fn add_parts<T: Number>(gpu: &Arc<Gpu>, g: &Conv2d, sums: &Storage, dw: &mut Storage) -> Result<()> {

@@ -138,7 +138,7 @@ impl Tuner {
     }
 
     fn candidates(&self, gpu: &Gpu, task: &Task, g: &Conv2d) -> Result<Vec<Candidate>> {
-        let mut candidates: Vec<_> = own::versions(gpu, task, g).into_iter().map(Candidate::Own).collect();
+        let mut candidates: Vec<_> = own::versions(gpu, task).into_iter().map(Candidate::Own).collect();
         if let Some(cudnn) = &self.cudnn {
             candidates.extend(cudnn.algorithms(gpu, task, g)?.into_iter().map(Candidate::Cudnn));
         }
