@@ -32,6 +32,16 @@ impl Recorded {
         }
     }
 
+    /// Bytes of the device's memory that it keeps.
+    pub fn bytes(&self) -> usize {
+        #[cfg(feature = "cuda")]
+        {
+            self.graph.bytes()
+        }
+        #[cfg(not(feature = "cuda"))]
+        match self.nothing {}
+    }
+
     /// Does the work of that number, after all that was asked of the device before.
     pub fn launch(&self, number: usize) -> Result<()> {
         #[cfg(feature = "cuda")]

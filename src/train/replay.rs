@@ -56,6 +56,16 @@ impl Trainer {
         matches!(self.way, Way::Replay(_))
     }
 
+    /// Before a step that is made beside what is recorded: gives that up where the step may need its memory.
+    pub(super) fn make_room(&mut self) -> Result<()> {
+        if let Way::Replay(replay) = &self.way
+            && self.device().memory()?.is_some_and(|memory| memory.free < replay.steps.bytes())
+        {
+            self.way = Way::Steps;
+        }
+        Ok(())
+    }
+
     /// The kinds of steps that there are: with R1 and without.
     fn kinds(&self) -> Vec<bool> {
         match (self.uses_r1(), self.config.lazy_reg) {

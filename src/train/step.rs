@@ -162,6 +162,7 @@ impl Trainer {
         let losses = match &mut self.way {
             Way::Replay(replay) if replays => replay.step(varying, with_r1)?,
             _ => {
+                self.make_room()?;
                 let losses = self.compute(&varying, with_r1)?.fetch()?;
                 if batch == self.config.batch_size && !self.kinds_done.contains(&with_r1) {
                     self.kinds_done.push(with_r1);

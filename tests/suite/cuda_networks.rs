@@ -344,16 +344,37 @@ fn on_a_small_gpu_steps_are_made_one_by_one() {
     by_step.step_by_step();
     let want: Vec<_> = (0..4).map(|_| step(&mut by_step, 5)).collect();
     let got = [step(&mut full, 5), step(&mut full, 5)];
-    // All memory is taken, but for three quarters of what waits to be used again. Steps can give back what they do not
-    // need any more; while they are recorded nothing can.
-    let allocated = device.allocated();
-    let Err(Error::OutOfMemory { free, .. }) = Tensor::zeros([1 << 40], DType::F32, &device) else { panic!() };
-    let waited = allocated - device.allocated();
-    let _filler = Tensor::zeros([(free - waited / 4 * 3) / 4], DType::F32, &device).unwrap();
+    // Steps can give back what they do not need any more; while they are recorded nothing can.
+    let filler = fill(&device);
     assert_eq!([&got[..], &[step(&mut full, 5), step(&mut full, 5)]].concat(), want);
     let error = full.recording_failure().unwrap().to_string();
     assert!(!full.is_recorded() && error.contains("out of memory"), "{error}");
     assert!(full.recording_failure().is_none() && parameters(&full) == parameters(&by_step));
+    drop((filler, full, by_step));
+
+    // A batch of another size takes the memory of what is recorded if there is no other.
+    let [mut recorded, mut by_step] = [0; 2].map(|_| Trainer::new(&tiny(), DType::F32, &device).unwrap());
+    by_step.step_by_step();
+    let sizes = [5, 5, 5, 2, 5];
+    let want = sizes.map(|batch| step(&mut by_step, batch));
+    let mut got: Vec<_> = sizes[..3].iter().map(|&batch| step(&mut recorded, batch)).collect();
+    assert!(recorded.is_recorded());
+    let filler = fill(&device);
+    got.push(step(&mut recorded, sizes[3]));
+    assert!(!recorded.is_recorded());
+    drop(filler);
+    got.push(step(&mut recorded, sizes[4]));
+    assert!(recorded.is_recorded(), "{:?}", recorded.recording_failure());
+    assert!(got == want && parameters(&recorded) == parameters(&by_step));
+}
+
+/// Takes all memory but for three quarters of what waits to be used again.
+#[cfg(feature = "emulator")]
+fn fill(device: &Device) -> Tensor {
+    let allocated = device.allocated();
+    let Err(Error::OutOfMemory { free, .. }) = Tensor::zeros([1 << 40], DType::F32, device) else { panic!() };
+    let waited = allocated - device.allocated();
+    Tensor::zeros([(free - waited / 4 * 3) / 4], DType::F32, device).unwrap()
 }
 
 /// Pictures of one seed are the same on both, to the rounding of f32.

@@ -43,6 +43,8 @@ impl Graph {
     ) -> Result<(Graph, Vec<R>)> {
         gpu.bind()?;
         let turn = gpu.turn_to_record();
+        // Meanwhile nothing can be given back to the driver to make room.
+        gpu.memory().release(gpu)?;
         gpu.memory().begin_recording();
         let mut works = Vec::new();
         let outcome: Result<Vec<R>> = (0..count).map(|i| Work::capture(gpu, &mut works, || work(i))).collect();
@@ -61,6 +63,11 @@ impl Graph {
                 .map_err(|e| gpu.error("preparing a graph", e))?;
         }
         Ok((graph, values))
+    }
+
+    /// Bytes of memory that are its own.
+    pub fn bytes(&self) -> usize {
+        self.gpu.memory().bytes_of(&self.memory)
     }
 
     /// Runs the recorded work of that number, after all that was launched before.

@@ -210,6 +210,12 @@ impl Memory {
         (Owned(recording.taken), recording.constants)
     }
 
+    /// Bytes that belong to a graph.
+    pub fn bytes_of(&self, owned: &Owned) -> usize {
+        let state = self.0.lock().unwrap();
+        owned.0.iter().map(|address| state.of_graphs[address].bytes).sum()
+    }
+
     /// The graph is gone; what blocks still hold is freed when they are.
     pub fn disown(&self, owned: &Owned) {
         let mut state = self.0.lock().unwrap();
