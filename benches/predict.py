@@ -50,7 +50,7 @@ def at(batch, one, two):
 
 
 def convolution(name, sizes, flops, batch):
-    """Seconds of tiles of 128x128, or of 64x64 where those are fewer than multiprocessors, as conv2d/own.rs cuts them."""
+    """Seconds of tiles of 128x128 or 64x64, as conv2d/own.rs cuts and chooses them."""
     h, w, c, k, r, s = map(int, re.match(r"\d+x(\d+)x(\d+)x(\d+) > (\d+), (\d+)x(\d+)", sizes).groups())
     pixels = flops / (2 * k * r * s * c)
     forward, parts = name.endswith("forward"), 1
@@ -66,11 +66,11 @@ def convolution(name, sizes, flops, batch):
         cost = lambda n: math.ceil(tiles * n / slots) * slots * pixels // (tiles * n) + 400 * n
         depth = 32 * math.ceil(math.ceil(pixels / min(range(1, slots + 1), key=cost)) / 32)
         parts = math.ceil(pixels / depth)
-    blocks = {tile: math.ceil(rows / tile) * math.ceil(columns / tile) * parts for tile in (128, 64)}
-    tile = 128 if blocks[128] >= MULTIPROCESSORS else 64
-    turns = math.ceil(blocks[tile] / MULTIPROCESSORS)
+    turns = {tile: math.ceil(math.ceil(rows / tile) * math.ceil(columns / tile) * parts / MULTIPROCESSORS)
+             for tile in (128, 64)}
+    tile = 128 if 2 * turns[128] <= turns[64] else 64
     sums = 8 * parts * rows * columns / COPY if parts > 1 else 0
-    return turns * 2 * tile * tile * depth / (OF_TILES[tile] * PRODUCT / MULTIPROCESSORS) + sums
+    return turns[tile] * 2 * tile * tile * depth / (OF_TILES[tile] * PRODUCT / MULTIPROCESSORS) + sums
 
 
 def expected(name, sizes, bytes_, flops, batch):

@@ -3,6 +3,8 @@
 
 #[cfg(feature = "cuda")]
 mod convolver;
+#[cfg(all(feature = "emulator", not(feature = "emulator_checked")))]
+mod coverage;
 #[cfg(all(feature = "emulator", feature = "nvtx"))]
 mod nvtx;
 

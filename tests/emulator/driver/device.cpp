@@ -67,7 +67,7 @@ API cuDeviceGetAttribute(int* v, CUdevice_attribute a, CUdevice) {
     case 10: *v = emu::WARP; break;
     case 12: *v = 65536; break;             // registers of a block
     case 13: case 36: *v = 1000000; break;  // clocks, kHz
-    case 16: *v = 132; break;               // multiprocessors
+    case 16: *v = 4; break;                 // multiprocessors: few, so that the ways of full ones are taken early
     case 37: *v = 5120; break;              // memory bus, bits
     case 38: *v = 50 << 20; break;          // L2
     case 39: *v = 2048; break;              // threads of a multiprocessor

@@ -29,12 +29,17 @@ const SLOTS: usize = 2 * 132;
 /// 2 FLOP at 400 TFLOP/s.
 const PIXELS_OF_SUMS: usize = 400;
 
-/// The version that computes where nothing was measured: large tiles on tensor cores if there are enough of them for
-/// this GPU, else small ones; an output adds up in the same order in both.
+/// The version that computes where nothing was measured: on tensor cores tiles of the size that should be done earlier on
+/// this GPU; an output adds up in the same order in both.
 pub fn usual(gpu: &Gpu, task: &Task, g: &Conv2d) -> usize {
-    let fills = grid(LARGE, task, g).blocks.iter().map(|&n| n as usize).product::<usize>() >= gpu.multiprocessors();
+    let turns = |tile| {
+        let blocks: usize = grid(tile, task, g).blocks.iter().map(|&n| n as usize).product();
+        blocks.div_ceil(gpu.multiprocessors())
+    };
+    // Four times the work, but half the reading of shared memory for each product, which is what takes the time.
+    let large_takes = 2;
     gpu.version(match on_tensor_cores(task) {
-        true if fills => 4,
+        true if large_takes * turns(LARGE) <= turns(SMALL) => 4,
         true => 3,
         false => 2,
     })
