@@ -1,14 +1,9 @@
 // Loops over numbers four at a time: the four of a Philox block, so that noise is drawn where it is used.
 #pragma once
 #include "philox.cuh"
+#include "piece.cuh"
 
 constexpr int QUAD_THREADS = 256;
-
-// Four numbers that are moved at once.
-template <class N>
-struct alignas(4 * sizeof(N)) Quad {
-  N at[4];
-};
 
 // f(i) for every quad i of n numbers; the last may be short.
 template <class F>
@@ -22,7 +17,7 @@ template <class N>
 __device__ __forceinline__ Four load4(const N* x, size_t i, size_t n) {
   Four four;
   if (4 * i + 4 <= n) {
-    const Quad<N> quad = reinterpret_cast<const Quad<N>*>(x)[i];
+    const Piece<N, 4> quad = load<4>(x + 4 * i);
 #pragma unroll
     for (int j = 0; j < 4; ++j) four.at[j] = to_float(quad.at[j]);
   } else {
@@ -35,10 +30,10 @@ __device__ __forceinline__ Four load4(const N* x, size_t i, size_t n) {
 template <class N>
 __device__ __forceinline__ void store4(N* y, size_t i, size_t n, const Four& four) {
   if (4 * i + 4 <= n) {
-    Quad<N> quad;
+    Piece<N, 4> quad;
 #pragma unroll
     for (int j = 0; j < 4; ++j) quad.at[j] = from_float<N>(four.at[j]);
-    reinterpret_cast<Quad<N>*>(y)[i] = quad;
+    store(y + 4 * i, quad);
   } else {
 #pragma unroll
     for (int j = 0; j < 4; ++j) {
@@ -56,7 +51,8 @@ struct SampleOf {
       : first(4 * i / size), rest(size - 4 * i % size), size(size), last(samples - 1) {}
 
   __device__ __forceinline__ size_t operator[](size_t j) const {
-    const size_t sample = j < rest ? first : first + 1 + (j - rest) / size;
-    return sample < last ? sample : last;
+    size_t sample = first;
+    for (size_t end = rest; end <= j && sample < last; end += size) ++sample;
+    return sample;
   }
 };
