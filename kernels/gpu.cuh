@@ -59,6 +59,18 @@ __device__ __forceinline__ void cp_async_wait() {
   asm volatile("cp.async.wait_group %0;\n" ::"n"(KEEP) : "memory");
 }
 
+// 2^x and 1 / x to some 2^-22, an instruction each; what is too small for the number format is 0.
+__device__ __forceinline__ float approximate_exp2(float x) {
+  float y;
+  asm("ex2.approx.ftz.f32 %0, %1;\n" : "=f"(y) : "f"(x));
+  return y;
+}
+__device__ __forceinline__ float approximate_reciprocal(float x) {
+  float y;
+  asm("rcp.approx.ftz.f32 %0, %1;\n" : "=f"(y) : "f"(x));
+  return y;
+}
+
 // A plain read of what other threads change with atomics.
 template <class N>
 __device__ __forceinline__ N load_relaxed(const N* p) {

@@ -10,30 +10,26 @@
 // v3: one launch: a block keeps a tile in shared memory, all rows by whole groups of channels of a sample, and reads
 //     each input once. Where the tile fits.
 // Sums are added in an order that depends on the sizes alone.
-#include "gpu.cuh"
+#include "divide.cuh"
+#include "piece.cuh"
 
 constexpr int THREADS = 256;
+constexpr int PACK = Pack<T>::SIZE;
 // Groups of a tile, at most.
 constexpr int GROUPS = 64;
 
-// Neighbouring numbers of a row, moved at once: 16 bytes where C has whole packs of them, else one.
-template <int SIZE>
-struct alignas(SIZE * sizeof(T)) Run {
-  T at[SIZE];
-};
-constexpr int PACK = 16 / sizeof(T);
+__device__ __forceinline__ float sigmoid(float x) {
+  return gpu::approximate_reciprocal(1.0f + gpu::approximate_exp2(-1.44269504f * x));
+}
 
-__device__ __forceinline__ float sigmoid(float x) { return __fdividef(1.0f, 1.0f + __expf(-x)); }
-
-// What the outputs of SIZE channels from c on, of sample n, are computed with.
+// What the outputs of SIZE channels from c on, of sample n, are computed with: xhat = rstd x + offset.
 template <int SIZE>
 struct Channels {
-  float mean[SIZE], rstd[SIZE], scale[SIZE], shift[SIZE];
+  float rstd[SIZE], offset[SIZE], scale[SIZE], shift[SIZE];
 
   __device__ __forceinline__ Channels(const T* scales, const T* shifts, const GroupNorm& g, size_t n, size_t c) {
     const size_t at = g.per_sample ? n * g.c + c : c;
-    const Run<SIZE> a = *reinterpret_cast<const Run<SIZE>*>(scales + at);
-    const Run<SIZE> b = *reinterpret_cast<const Run<SIZE>*>(shifts + at);
+    const Piece<T, SIZE> a = load<SIZE>(scales + at), b = load<SIZE>(shifts + at);
 #pragma unroll
     for (int j = 0; j < SIZE; ++j) {
       scale[j] = to_float(a.at[j]);
@@ -46,36 +42,46 @@ struct Channels {
   __device__ __forceinline__ void statistics(F stat) {
 #pragma unroll
     for (int j = 0; j < SIZE; ++j) {
-      mean[j] = stat(j, 0);
       rstd[j] = stat(j, 1);
+      offset[j] = -stat(j, 0) * rstd[j];
     }
   }
 
-  __device__ __forceinline__ Run<SIZE> forward(const Run<SIZE>& x, bool silu) const {
-    Run<SIZE> y;
+  __device__ __forceinline__ Piece<T, SIZE> forward(Piece<T, SIZE> piece, bool silu) const {
+    const Floats<SIZE> x = to_floats(piece);
 #pragma unroll
     for (int j = 0; j < SIZE; ++j) {
-      const float u = scale[j] * ((to_float(x.at[j]) - mean[j]) * rstd[j]) + shift[j];
-      y.at[j] = from_float<T>(silu ? u * sigmoid(u) : u);
+      const float u = scale[j] * rstd[j] * x.at[j] + (scale[j] * offset[j] + shift[j]);
+      piece.at[j] = from_float<T>(silu ? u * sigmoid(u) : u);
     }
-    return y;
+    return piece;
   }
 
   // xhat and du of channel j.
-  __device__ __forceinline__ float2 backward(int j, T x, T dy, bool silu) const {
-    const float xhat = (to_float(x) - mean[j]) * rstd[j], u = scale[j] * xhat + shift[j], s = sigmoid(u);
-    return make_float2(xhat, silu ? to_float(dy) * s * (1.0f + u * (1.0f - s)) : to_float(dy));
+  __device__ __forceinline__ float2 backward(int j, float x, float dy, bool silu) const {
+    const float xhat = rstd[j] * x + offset[j], u = scale[j] * xhat + shift[j], s = sigmoid(u);
+    return make_float2(xhat, silu ? dy * s * (1.0f + u * (1.0f - s)) : dy);
   }
+};
 
-  __device__ __forceinline__ Run<SIZE> input_grad(const Run<SIZE>& x, const Run<SIZE>& dy, const float (&m1)[SIZE],
-                                                  const float (&m2)[SIZE], bool silu) const {
-    Run<SIZE> dx;
+// dx = of_du du + of_x x + rest.
+template <int SIZE>
+struct InputGrad {
+  float of_du[SIZE], of_x[SIZE], rest[SIZE];
+
+  // Fetches m1 and m2 with mean(j, 0) and mean(j, 1).
+  template <class F>
+  __device__ __forceinline__ InputGrad(const Channels<SIZE>& of, F mean) {
 #pragma unroll
     for (int j = 0; j < SIZE; ++j) {
-      const float2 b = backward(j, x.at[j], dy.at[j], silu);
-      dx.at[j] = from_float<T>(rstd[j] * (scale[j] * b.y - m1[j] - b.x * m2[j]));
+      of_du[j] = of.rstd[j] * of.scale[j];
+      of_x[j] = -of.rstd[j] * of.rstd[j] * mean(j, 1);
+      rest[j] = -of.rstd[j] * (mean(j, 0) + of.offset[j] * mean(j, 1));
     }
-    return dx;
+  }
+
+  __device__ __forceinline__ T operator()(int j, float x, float du) const {
+    return from_float<T>(of_du[j] * du + (of_x[j] * x + rest[j]));
   }
 };
 
@@ -104,28 +110,23 @@ KERNEL(THREADS) group_norm_stats_v1(float* stats, const T* x, GroupNorm g) {
   stats[2 * group + 1] = 1.0f / sqrtf(squares / count + static_cast<float>(g.eps));
 }
 
-// f(where, n, channel) for each run of x [N, HW, C].
-template <int SIZE, class F>
-__device__ __forceinline__ void for_runs(const GroupNorm& g, F f) {
-  const size_t runs = g.c / SIZE, threads = size_t(gridDim.x) * THREADS;
-  for (size_t i = size_t(blockIdx.x) * THREADS + threadIdx.x; i < g.n * g.hw * runs; i += threads) {
-    f(i, i / (g.hw * runs), i % runs * SIZE);
+// f(where, n, channel, group of all) for each number of x [N, HW, C].
+template <class F>
+__device__ __forceinline__ void for_numbers(const GroupNorm& g, F f) {
+  const size_t threads = size_t(gridDim.x) * THREADS;
+  for (size_t i = size_t(blockIdx.x) * THREADS + threadIdx.x; i < g.n * g.hw * g.c; i += threads) {
+    const size_t n = i / (g.hw * g.c), c = i % g.c;
+    f(i, n, c, n * g.groups + c / group_size(g));
   }
-}
-
-template <int SIZE>
-__device__ __forceinline__ void outputs(T* y, const T* x, const T* scale, const T* shift, const float* stats,
-                                        const GroupNorm& g) {
-  for_runs<SIZE>(g, [&](size_t i, size_t n, size_t c) {
-    Channels<SIZE> channels(scale, shift, g, n, c);
-    channels.statistics([&](int j, int k) { return stats[2 * (n * g.groups + (c + j) / group_size(g)) + k]; });
-    reinterpret_cast<Run<SIZE>*>(y)[i] = channels.forward(reinterpret_cast<const Run<SIZE>*>(x)[i], g.silu);
-  });
 }
 
 KERNEL(THREADS) group_norm_forward_v1(T* y, const T* x, const T* scale, const T* shift, const float* stats,
                                       GroupNorm g) {
-  outputs<1>(y, x, scale, shift, stats, g);
+  for_numbers(g, [&](size_t i, size_t n, size_t c, size_t group) {
+    Channels<1> channel(scale, shift, g, n, c);
+    channel.statistics([&](int, int k) { return stats[2 * group + k]; });
+    store(y + i, channel.forward(load<1>(x + i), g.silu));
+  });
 }
 
 // dscale and dshift [N, C]; means [N, G, 2] are m1 and m2.
@@ -142,7 +143,7 @@ KERNEL(THREADS) group_norm_sums_v1(T* dscale, T* dshift, float* means, const T* 
     float sum = 0.0f, sum_xhat = 0.0f;
     for (size_t i = 0; i < g.hw; ++i) {
       const size_t at = (n * g.hw + i) * g.c + c;
-      const float2 b = channel.backward(0, x[at], dy[at], g.silu);
+      const float2 b = channel.backward(0, to_float(x[at]), to_float(dy[at]), g.silu);
       sum += b.y;
       sum_xhat += b.y * b.x;
     }
@@ -155,143 +156,175 @@ KERNEL(THREADS) group_norm_sums_v1(T* dscale, T* dshift, float* means, const T* 
   means[2 * group + 1] = m2;
 }
 
-template <int SIZE>
-__device__ __forceinline__ void input_grads(T* dx, const T* x, const T* scale, const T* shift, const float* stats,
-                                            const float* means, const T* dy, const GroupNorm& g) {
-  for_runs<SIZE>(g, [&](size_t i, size_t n, size_t c) {
-    Channels<SIZE> channels(scale, shift, g, n, c);
-    const auto of_group = [&](const float* table, int j, int k) {
-      return table[2 * (n * g.groups + (c + j) / group_size(g)) + k];
-    };
-    channels.statistics([&](int j, int k) { return of_group(stats, j, k); });
-    float m1[SIZE], m2[SIZE];
-#pragma unroll
-    for (int j = 0; j < SIZE; ++j) {
-      m1[j] = of_group(means, j, 0);
-      m2[j] = of_group(means, j, 1);
-    }
-    reinterpret_cast<Run<SIZE>*>(dx)[i] = channels.input_grad(
-        reinterpret_cast<const Run<SIZE>*>(x)[i], reinterpret_cast<const Run<SIZE>*>(dy)[i], m1, m2, g.silu);
-  });
-}
-
 KERNEL(THREADS) group_norm_backward_v1(T* dx, const T* x, const T* scale, const T* shift, const float* stats,
                                        const float* means, const T* dy, GroupNorm g) {
-  input_grads<1>(dx, x, scale, shift, stats, means, dy, g);
+  for_numbers(g, [&](size_t i, size_t n, size_t c, size_t group) {
+    Channels<1> channel(scale, shift, g, n, c);
+    channel.statistics([&](int, int k) { return stats[2 * group + k]; });
+    const InputGrad<1> gradient(channel, [&](int, int k) { return means[2 * group + k]; });
+    dx[i] = gradient(0, to_float(x[i]), channel.backward(0, to_float(x[i]), to_float(dy[i]), g.silu).y);
+  });
 }
 
 // ---- Tiles: rows by whole groups of channels ------------------------------------------------------------------------
 
-// A tile of sample n: rows begin .. end, channels first .. first + width. Threads stand side by side over the runs of a
-// row, then below each other; those that are left over have no row.
+// A tile of sample n: `count` rows from chunk * chunk_rows on, channels first .. first + width. Threads stand side by
+// side over the pieces of a row, then below each other; those that are left over have no row.
 template <int SIZE>
 struct Tile {
-  size_t n, first, begin, end;
-  int width, rows;    // channels; rows at a time
-  int row, channel;   // this thread's; the channel counts from `first`
+  size_t n, first, start;  // where this thread's first piece is
+  unsigned count, width;
+  unsigned pieces, rows;   // of a row; rows at a time
+  unsigned row, channel;   // this thread's; the channel counts from `first`
+  Divisor group_size;
 
-  __device__ __forceinline__ Tile(const GroupNorm& g, int widest, size_t tile, size_t chunk, size_t chunk_rows) {
-    const size_t tiles = (g.c + widest - 1) / widest;
-    n = tile / tiles;
-    first = tile % tiles * widest;
-    width = static_cast<int>(g.c - first < size_t(widest) ? g.c - first : widest);
-    begin = chunk * chunk_rows;
-    end = begin + chunk_rows < g.hw ? begin + chunk_rows : g.hw;
-    const int runs = width / SIZE;
-    rows = THREADS / runs;
-    row = threadIdx.x / runs;
-    channel = threadIdx.x % runs * SIZE;
+  __device__ __forceinline__ Tile(const GroupNorm& g, const GroupTiles& t, size_t chunk, size_t chunk_rows)
+      : n(blockIdx.x / t.across), first(size_t(blockIdx.x % t.across) * t.width), group_size(t.group_size) {
+    const size_t begin = chunk * chunk_rows;
+    count = static_cast<unsigned>(begin + chunk_rows < g.hw ? chunk_rows : g.hw - begin);
+    width = static_cast<unsigned>(first + t.width < g.c ? t.width : g.c - first);
+    pieces = width / SIZE;
+    rows = THREADS / pieces;
+    row = threadIdx.x / pieces;
+    channel = threadIdx.x % pieces * SIZE;
+    start = (n * g.hw + begin + row) * g.c + first + channel;
   }
 
-  // f(where, row of the tile) for each of this thread's runs.
+  __device__ __forceinline__ unsigned groups() const { return width / group_size; }
+  // The group of this thread's channel j, counted from the tile's first.
+  __device__ __forceinline__ unsigned group(int j) const { return (channel + j) / group_size; }
+
+  // f(where, row of the tile) for each of this thread's pieces.
   template <class F>
-  __device__ __forceinline__ void for_runs(const GroupNorm& g, F f) const {
+  __device__ __forceinline__ void for_pieces(const GroupNorm& g, F f) const {
     if (row >= rows) return;
-    for (size_t r = begin + row; r < end; r += rows) f((n * g.hw + r) * g.c + first + channel, static_cast<int>(r - begin));
+    size_t where = start;
+    for (unsigned r = row; r < count; r += rows, where += rows * g.c) f(where, r);
   }
 
-  // Adds up the threads' sums for each channel: part[channel] in the end. `part` has THREADS * SIZE numbers, and who
-  // reads them waits for the others before the next call.
-  __device__ __forceinline__ void add_rows(float* part, const float (&sums)[SIZE]) const {
-    if (row < rows) {
+  // Where this thread's piece of a row is in a tile in shared memory.
+  __device__ __forceinline__ T* kept(T* tile, unsigned row) const { return tile + row * width + channel; }
+
+  // Fetches this thread's pieces to shared memory, in the background if they are packs.
+  __device__ __forceinline__ void fetch(const GroupNorm& g, T* tile, const T* x) const {
+    for_pieces(g, [&](size_t where, unsigned row) {
+      if constexpr (SIZE * sizeof(T) == 16) {
+        gpu::cp_async16(kept(tile, row), x + where);
+      } else {
+        store(kept(tile, row), load<SIZE>(x + where));
+      }
+    });
+  }
+
+  // Adds up the threads' sums of COUNT / SIZE tables for each channel, which sum_of finds. `part` has COUNT * THREADS
+  // numbers, neighbouring threads' side by side.
+  template <int COUNT>
+  __device__ __forceinline__ void add_rows(float* part, float (&sums)[COUNT]) const {
 #pragma unroll
-      for (int j = 0; j < SIZE; ++j) part[row * width + channel + j] = sums[j];
-    }
+    for (int j = 0; j < COUNT; ++j) part[j * THREADS + threadIdx.x] = sums[j];
     __syncthreads();
     // Halves the rows until one is left; an odd one waits for its turn.
-    for (int left = rows; left > 1; left = (left + 1) / 2) {
-      const int half = (left + 1) / 2;
+    for (unsigned left = rows; left > 1; left = (left + 1) / 2) {
+      const unsigned half = (left + 1) / 2;
       if (row < left / 2) {
 #pragma unroll
-        for (int j = 0; j < SIZE; ++j) part[row * width + channel + j] += part[(row + half) * width + channel + j];
+        for (int j = 0; j < COUNT; ++j) {
+          float* sum = part + j * THREADS + threadIdx.x;
+          *sum = sums[j] += sum[half * pieces];
+        }
       }
       __syncthreads();
     }
   }
+  static __device__ __forceinline__ float sum_of(const float* part, int table, unsigned c) {
+    return part[(table * SIZE + c % SIZE) * THREADS + c / SIZE];
+  }
 
   // of_group[i] = total(sum of value(channel) over group i of the tile), for all threads to read.
   template <class V, class F>
-  __device__ __forceinline__ void add_groups(float* of_group, int size, V value, F total) const {
-    for (int i = threadIdx.x; i < width / size; i += THREADS) {
+  __device__ __forceinline__ void add_channels(float* of_group, V value, F total) const {
+    for (unsigned i = threadIdx.x; i < groups(); i += THREADS) {
       float sum = 0.0f;
-      for (int c = i * size; c < (i + 1) * size; ++c) sum += value(c);
+#pragma unroll 4
+      for (unsigned c = i * group_size.by; c < (i + 1) * group_size.by; ++c) sum += value(c);
       of_group[i] = total(sum);
+    }
+    __syncthreads();
+  }
+
+  // of_group[i] = total(all threads' sums over group i of the tile), a warp a group, for all threads to read. `part`
+  // has SIZE * STEP numbers, in which threads that are a power of two apart have different banks.
+  static constexpr int STEP = THREADS + THREADS / 32;
+  template <class F>
+  __device__ __forceinline__ void add_all(float* of_group, float* part, const float (&sums)[SIZE], F total) const {
+    const auto place = [](unsigned thread) { return thread + thread / 32; };
+#pragma unroll
+    for (int j = 0; j < SIZE; ++j) part[j * STEP + place(threadIdx.x)] = sums[j];
+    __syncthreads();
+    const unsigned lane = threadIdx.x % 32;
+    for (unsigned i = threadIdx.x / 32; i < groups(); i += THREADS / 32) {
+      float sum = 0.0f;
+      for (unsigned c = i * group_size.by; c < (i + 1) * group_size.by; ++c) {
+#pragma unroll 4
+        for (unsigned r = lane; r < rows; r += 32) sum += part[c % SIZE * STEP + place(r * pieces + c / SIZE)];
+      }
+      sum = gpu::warp_sum(sum);
+      if (lane == 0) of_group[i] = total(sum);
     }
     __syncthreads();
   }
 };
 
-// The mean of each group of a tile, and the sum of squares about it. at(where, row) is a run of x.
+// The mean of each group of a tile, and the sum of squares about it. at(where, row) is a piece of x.
 template <int SIZE, class F>
 __device__ __forceinline__ void moments(const Tile<SIZE>& tile, const GroupNorm& g, float* part, float* mean,
                                         float* squares, F at) {
-  const int size = static_cast<int>(group_size(g));
-  const float count = static_cast<float>((tile.end - tile.begin) * size);
+  const float count = static_cast<float>(size_t(tile.count) * tile.group_size.by);
   float sums[SIZE] = {};
-  tile.for_runs(g, [&](size_t where, int row) {
-    const Run<SIZE> x = at(where, row);
+  tile.for_pieces(g, [&](size_t where, unsigned row) {
+    const Floats<SIZE> x = to_floats(at(where, row));
 #pragma unroll
-    for (int j = 0; j < SIZE; ++j) sums[j] += to_float(x.at[j]);
+    for (int j = 0; j < SIZE; ++j) sums[j] += x.at[j];
   });
-  tile.add_rows(part, sums);
-  tile.add_groups(mean, size, [&](int c) { return part[c]; }, [&](float sum) { return sum / count; });
+  tile.add_all(mean, part, sums, [=](float sum) { return sum / count; });
   float means[SIZE];
 #pragma unroll
   for (int j = 0; j < SIZE; ++j) {
-    means[j] = mean[(tile.channel + j) / size];
+    means[j] = mean[tile.group(j)];
     sums[j] = 0.0f;
   }
-  tile.for_runs(g, [&](size_t where, int row) {
-    const Run<SIZE> x = at(where, row);
+  tile.for_pieces(g, [&](size_t where, unsigned row) {
+    const Floats<SIZE> x = to_floats(at(where, row));
 #pragma unroll
-    for (int j = 0; j < SIZE; ++j) sums[j] += (to_float(x.at[j]) - means[j]) * (to_float(x.at[j]) - means[j]);
+    for (int j = 0; j < SIZE; ++j) {
+      const float distance = x.at[j] - means[j];
+      sums[j] += distance * distance;
+    }
   });
-  tile.add_rows(part, sums);
-  tile.add_groups(squares, size, [&](int c) { return part[c]; }, [](float sum) { return sum; });
+  tile.add_all(squares, part, sums, [](float sum) { return sum; });
 }
 
 // ---- v2 -------------------------------------------------------------------------------------------------------------
 
 // parts [N, chunks, G, 2]: mean and sum of squares about it of each chunk of rows. Blocks (tiles, chunks).
 template <int SIZE>
-__device__ __forceinline__ void chunk_moments(float* parts, const T* x, const GroupNorm& g, int widest,
+__device__ __forceinline__ void chunk_moments(float* parts, const T* x, const GroupNorm& g, const GroupTiles& t,
                                               size_t chunk_rows) {
-  __shared__ float part[THREADS * SIZE], mean[GROUPS], squares[GROUPS];
-  const Tile<SIZE> tile(g, widest, blockIdx.x, blockIdx.y, chunk_rows);
-  moments(tile, g, part, mean, squares,
-          [=](size_t where, int) { return *reinterpret_cast<const Run<SIZE>*>(x + where); });
-  float* to = parts + 2 * ((tile.n * gridDim.y + blockIdx.y) * g.groups + tile.first / group_size(g));
-  for (int i = threadIdx.x; i < tile.width / static_cast<int>(group_size(g)); i += THREADS) {
+  __shared__ float part[SIZE * Tile<SIZE>::STEP], mean[GROUPS], squares[GROUPS];
+  const Tile<SIZE> tile(g, t, blockIdx.y, chunk_rows);
+  moments(tile, g, part, mean, squares, [=](size_t where, unsigned) { return load<SIZE>(x + where); });
+  float* to = parts + 2 * ((tile.n * gridDim.y + blockIdx.y) * g.groups + unsigned(tile.first) / t.group_size);
+  for (unsigned i = threadIdx.x; i < tile.groups(); i += THREADS) {
     to[2 * i] = mean[i];
     to[2 * i + 1] = squares[i];
   }
 }
 
-KERNEL(THREADS) group_norm_chunks(float* parts, const T* x, GroupNorm g, int widest, size_t chunk_rows) {
-  chunk_moments<1>(parts, x, g, widest, chunk_rows);
+KERNEL(THREADS) group_norm_chunks(float* parts, const T* x, GroupNorm g, GroupTiles t, size_t chunk_rows) {
+  chunk_moments<1>(parts, x, g, t, chunk_rows);
 }
-KERNEL(THREADS) group_norm_chunks_packed(float* parts, const T* x, GroupNorm g, int widest, size_t chunk_rows) {
-  chunk_moments<PACK>(parts, x, g, widest, chunk_rows);
+KERNEL(THREADS) group_norm_chunks_packed(float* parts, const T* x, GroupNorm g, GroupTiles t, size_t chunk_rows) {
+  chunk_moments<PACK>(parts, x, g, t, chunk_rows);
 }
 
 // The chunks' moments together (Chan, Golub and LeVeque, 1979): the sum of squares about the common mean is that about
@@ -314,64 +347,80 @@ KERNEL(THREADS) group_norm_stats(float* stats, const float* parts, GroupNorm g, 
   stats[2 * group + 1] = 1.0f / sqrtf(squares / count + static_cast<float>(g.eps));
 }
 
+// The channels of this thread, whose statistics are in memory.
+template <int SIZE>
+__device__ __forceinline__ Channels<SIZE> channels_of(const Tile<SIZE>& tile, const T* scale, const T* shift,
+                                                      const float* stats, const GroupNorm& g) {
+  Channels<SIZE> channels(scale, shift, g, tile.n, tile.first + tile.channel);
+  const float* of_tile = stats + 2 * (tile.n * g.groups + unsigned(tile.first) / tile.group_size);
+  channels.statistics([&](int j, int k) { return of_tile[2 * tile.group(j) + k]; });
+  return channels;
+}
+
+// Blocks (tiles, chunks), as of the gradients.
 KERNEL(THREADS) group_norm_forward_packed(T* y, const T* x, const T* scale, const T* shift, const float* stats,
-                                          GroupNorm g) {
-  outputs<PACK>(y, x, scale, shift, stats, g);
+                                          GroupNorm g, GroupTiles t, size_t chunk_rows) {
+  const Tile<PACK> tile(g, t, blockIdx.y, chunk_rows);
+  const Channels<PACK> channels = channels_of(tile, scale, shift, stats, g);
+  tile.for_pieces(g, [&](size_t where, unsigned) {
+    store(y + where, channels.forward(load<PACK>(x + where), g.silu));
+  });
 }
 
 template <int SIZE>
 struct Both {
-  Run<SIZE> x, dy;
+  Piece<T, SIZE> x, dy;
 };
 
-// The sums of du and du xhat over the rows of a tile: part0[channel] and part1[channel]. at(where, row) is x and dy.
-template <int SIZE, class F>
+// The sums of du and of du xhat over the rows of a tile, tables 0 and 1 of `part`. at(where, row) is x and dy;
+// done(row, du) is told du.
+template <int SIZE, class F, class G>
 __device__ __forceinline__ void gradient_sums(const Tile<SIZE>& tile, const Channels<SIZE>& channels,
-                                              const GroupNorm& g, float* part0, float* part1, F at) {
-  float sums[SIZE] = {}, sums_xhat[SIZE] = {};
-  tile.for_runs(g, [&](size_t where, int row) {
+                                              const GroupNorm& g, float* part, F at, G done) {
+  float sums[2 * SIZE] = {};
+  tile.for_pieces(g, [&](size_t where, unsigned row) {
     const Both<SIZE> both = at(where, row);
+    const Floats<SIZE> x = to_floats(both.x), dy = to_floats(both.dy);
+    Piece<T, SIZE> du;
 #pragma unroll
     for (int j = 0; j < SIZE; ++j) {
-      const float2 b = channels.backward(j, both.x.at[j], both.dy.at[j], g.silu);
+      const float2 b = channels.backward(j, x.at[j], dy.at[j], g.silu);
       sums[j] += b.y;
-      sums_xhat[j] += b.y * b.x;
+      sums[SIZE + j] += b.y * b.x;
+      du.at[j] = from_float<T>(b.y);
     }
+    done(row, du);
   });
-  tile.add_rows(part0, sums);
-  tile.add_rows(part1, sums_xhat);
+  tile.add_rows(part, sums);
 }
 
-// parts [N, chunks, C, 2]: sums of du and of du xhat over each chunk of rows. Blocks (tiles, chunks).
+// parts [N, chunks, C, 2]: sums of du and of du xhat over each chunk of rows.
 template <int SIZE>
 __device__ __forceinline__ void chunk_gradients(float* parts, const T* x, const T* scale, const T* shift,
-                                                const float* stats, const T* dy, const GroupNorm& g, int widest,
-                                                size_t chunk_rows) {
-  __shared__ float part0[THREADS * SIZE], part1[THREADS * SIZE];
-  const Tile<SIZE> tile(g, widest, blockIdx.x, blockIdx.y, chunk_rows);
-  const size_t channel = tile.first + tile.channel;
-  Channels<SIZE> channels(scale, shift, g, tile.n, channel);
-  channels.statistics(
-      [&](int j, int k) { return stats[2 * (tile.n * g.groups + (channel + j) / group_size(g)) + k]; });
-  gradient_sums(tile, channels, g, part0, part1, [=](size_t where, int) -> Both<SIZE> {
-    return {*reinterpret_cast<const Run<SIZE>*>(x + where), *reinterpret_cast<const Run<SIZE>*>(dy + where)};
-  });
+                                                const float* stats, const T* dy, const GroupNorm& g,
+                                                const GroupTiles& t, size_t chunk_rows) {
+  __shared__ float part[2 * SIZE * THREADS];
+  const Tile<SIZE> tile(g, t, blockIdx.y, chunk_rows);
+  const auto both = [=](size_t where, unsigned) -> Both<SIZE> {
+    return {load<SIZE>(x + where), load<SIZE>(dy + where)};
+  };
+  gradient_sums(tile, channels_of(tile, scale, shift, stats, g), g, part, both, [](unsigned, Piece<T, SIZE>) {});
   float* to = parts + 2 * ((tile.n * gridDim.y + blockIdx.y) * g.c + tile.first);
-  for (int c = threadIdx.x; c < tile.width; c += THREADS) {
-    to[2 * c] = part0[c];
-    to[2 * c + 1] = part1[c];
+  for (unsigned c = threadIdx.x; c < tile.width; c += THREADS) {
+    to[2 * c] = tile.sum_of(part, 0, c);
+    to[2 * c + 1] = tile.sum_of(part, 1, c);
   }
 }
 
 KERNEL(THREADS) group_norm_gradient_chunks(float* parts, const T* x, const T* scale, const T* shift,
-                                           const float* stats, const T* dy, GroupNorm g, int widest,
+                                           const float* stats, const T* dy, GroupNorm g, GroupTiles t,
                                            size_t chunk_rows) {
-  chunk_gradients<1>(parts, x, scale, shift, stats, dy, g, widest, chunk_rows);
+  chunk_gradients<1>(parts, x, scale, shift, stats, dy, g, t, chunk_rows);
 }
 KERNEL(THREADS) group_norm_gradient_chunks_packed(float* parts, const T* x, const T* scale, const T* shift,
-                                                  const float* stats, const T* dy, GroupNorm g, int widest,
+                                                  const float* stats, const T* dy, GroupNorm g, GroupTiles t,
                                                   size_t chunk_rows) {
-  chunk_gradients<PACK>(parts, x, scale, shift, stats, dy, g, widest, chunk_rows);
+  chunk_gradients<PACK>(parts, x, scale, shift, stats, dy, g, t, chunk_rows);
 }
 
 // The chunks' sums together; a thread a group.
@@ -400,100 +449,111 @@ KERNEL(THREADS) group_norm_sums(T* dscale, T* dshift, float* means, const T* sca
 }
 
 KERNEL(THREADS) group_norm_backward_packed(T* dx, const T* x, const T* scale, const T* shift, const float* stats,
-                                           const float* means, const T* dy, GroupNorm g) {
-  input_grads<PACK>(dx, x, scale, shift, stats, means, dy, g);
+                                           const float* means, const T* dy, GroupNorm g, GroupTiles t,
+                                           size_t chunk_rows) {
+  const Tile<PACK> tile(g, t, blockIdx.y, chunk_rows);
+  const Channels<PACK> channels = channels_of(tile, scale, shift, stats, g);
+  const float* of_tile = means + 2 * (tile.n * g.groups + unsigned(tile.first) / t.group_size);
+  const InputGrad<PACK> gradient(channels, [&](int j, int k) { return of_tile[2 * tile.group(j) + k]; });
+  tile.for_pieces(g, [&](size_t where, unsigned) {
+    const Floats<PACK> of_x = to_floats(load<PACK>(x + where)), of_dy = to_floats(load<PACK>(dy + where));
+    Pack<T> of_dx;
+#pragma unroll
+    for (int j = 0; j < PACK; ++j) {
+      of_dx.at[j] = gradient(j, of_x.at[j], channels.backward(j, of_x.at[j], of_dy.at[j], g.silu).y);
+    }
+    store(dx + where, of_dx);
+  });
 }
 
 // ---- v3 -------------------------------------------------------------------------------------------------------------
 
-// A block a tile of all rows. Dynamic shared memory: the tile.
+// A block a tile of all rows. Dynamic shared memory: the tile. Each thread reads only what it fetched itself: no
+// barrier.
 template <int SIZE>
 __device__ __forceinline__ void fused_forward(T* y, float* stats, const T* x, const T* scale, const T* shift,
-                                              const GroupNorm& g, int widest, T* kept) {
-  __shared__ float part[THREADS * SIZE], mean[GROUPS], rstd[GROUPS];
-  const Tile<SIZE> tile(g, widest, blockIdx.x, 0, g.hw);
-  const int size = static_cast<int>(group_size(g));
-  // Each thread reads only what it wrote itself: no barrier.
-  const auto keep = [&](int row) { return reinterpret_cast<Run<SIZE>*>(kept + row * tile.width + tile.channel); };
-  tile.for_runs(g, [&](size_t where, int row) { *keep(row) = *reinterpret_cast<const Run<SIZE>*>(x + where); });
-  moments(tile, g, part, mean, rstd, [&](size_t, int row) { return *keep(row); });
-  const float count = static_cast<float>(g.hw * size);
-  for (int i = threadIdx.x; i < tile.width / size; i += THREADS) {
+                                              const GroupNorm& g, const GroupTiles& t, T* kept) {
+  __shared__ float part[SIZE * Tile<SIZE>::STEP], mean[GROUPS], rstd[GROUPS];
+  const Tile<SIZE> tile(g, t, 0, g.hw);
+  tile.fetch(g, kept, x);
+  gpu::cp_async_commit();
+  gpu::cp_async_wait<0>();
+  moments(tile, g, part, mean, rstd, [&](size_t, unsigned row) { return load<SIZE>(tile.kept(kept, row)); });
+  const float count = static_cast<float>(g.hw * t.group_size.by);
+  float* of_tile = stats + 2 * (tile.n * g.groups + unsigned(tile.first) / t.group_size);
+  for (unsigned i = threadIdx.x; i < tile.groups(); i += THREADS) {
     rstd[i] = 1.0f / sqrtf(rstd[i] / count + static_cast<float>(g.eps));
-    float* to = stats + 2 * (tile.n * g.groups + tile.first / size + i);
-    to[0] = mean[i];
-    to[1] = rstd[i];
+    of_tile[2 * i] = mean[i];
+    of_tile[2 * i + 1] = rstd[i];
   }
   __syncthreads();
   if (tile.row >= tile.rows) return;
   Channels<SIZE> channels(scale, shift, g, tile.n, tile.first + tile.channel);
-  channels.statistics([&](int j, int k) { 
-    const int i = (tile.channel + j) / size;
-    return k == 0 ? mean[i] : rstd[i];
-   });
-  tile.for_runs(g, [&](size_t where, int row) {
-    *reinterpret_cast<Run<SIZE>*>(y + where) = channels.forward(*keep(row), g.silu);
+  channels.statistics([&](int j, int k) { return (k == 0 ? mean : rstd)[tile.group(j)]; });
+  tile.for_pieces(g, [&](size_t where, unsigned row) {
+    store(y + where, channels.forward(load<SIZE>(tile.kept(kept, row)), g.silu));
   });
 }
 
 KERNEL(THREADS) group_norm_forward(T* y, float* stats, const T* x, const T* scale, const T* shift, GroupNorm g,
-                                   int widest) {
+                                   GroupTiles t) {
   DYN_SMEM(T, kept);
-  fused_forward<1>(y, stats, x, scale, shift, g, widest, kept);
+  fused_forward<1>(y, stats, x, scale, shift, g, t, kept);
 }
 KERNEL(THREADS) group_norm_forward_fused(T* y, float* stats, const T* x, const T* scale, const T* shift, GroupNorm g,
-                                         int widest) {
+                                         GroupTiles t) {
   DYN_SMEM(T, kept);
-  fused_forward<PACK>(y, stats, x, scale, shift, g, widest, kept);
+  fused_forward<PACK>(y, stats, x, scale, shift, g, t, kept);
 }
 
-// The same. Dynamic shared memory: the tile of x, and that of dy.
+// The same. Dynamic shared memory: the tile of x, and that of dy, in whose place du is kept.
 template <int SIZE>
 __device__ __forceinline__ void fused_backward(T* dx, T* dscale, T* dshift, const T* x, const T* scale, const T* shift,
-                                               const float* stats, const T* dy, const GroupNorm& g, int widest,
-                                               T* kept) {
-  __shared__ float part0[THREADS * SIZE], part1[THREADS * SIZE], m1[GROUPS], m2[GROUPS];
-  const Tile<SIZE> tile(g, widest, blockIdx.x, 0, g.hw);
-  const int size = static_cast<int>(group_size(g));
-  const size_t channel = tile.first + tile.channel, tile_size = g.hw * tile.width;
-  const auto keep = [&](size_t start, int row) {
-    return reinterpret_cast<Run<SIZE>*>(kept + start + row * tile.width + tile.channel);
-  };
-  Channels<SIZE> channels(scale, shift, g, tile.n, channel);
-  channels.statistics([&](int j, int k) { return stats[2 * (tile.n * g.groups + (channel + j) / size) + k]; });
-  gradient_sums(tile, channels, g, part0, part1, [&](size_t where, int row) -> Both<SIZE> {
-    *keep(0, row) = *reinterpret_cast<const Run<SIZE>*>(x + where);
-    *keep(tile_size, row) = *reinterpret_cast<const Run<SIZE>*>(dy + where);
-    return {*keep(0, row), *keep(tile_size, row)};
-  });
-  for (int c = threadIdx.x; c < tile.width; c += THREADS) {
-    dshift[tile.n * g.c + tile.first + c] = from_float<T>(part0[c]);
-    dscale[tile.n * g.c + tile.first + c] = from_float<T>(part1[c]);
+                                               const float* stats, const T* dy, const GroupNorm& g,
+                                               const GroupTiles& t, T* kept) {
+  __shared__ float part[2 * SIZE * THREADS], m1[GROUPS], m2[GROUPS];
+  const Tile<SIZE> tile(g, t, 0, g.hw);
+  T* kept_du = kept + g.hw * tile.width;
+  tile.fetch(g, kept, x);
+  tile.fetch(g, kept_du, dy);
+  gpu::cp_async_commit();
+  const Channels<SIZE> channels = channels_of(tile, scale, shift, stats, g);
+  gpu::cp_async_wait<0>();
+  gradient_sums(
+      tile, channels, g, part,
+      [&](size_t, unsigned row) -> Both<SIZE> {
+        return {load<SIZE>(tile.kept(kept, row)), load<SIZE>(tile.kept(kept_du, row))};
+      },
+      [&](unsigned row, Piece<T, SIZE> du) { store(tile.kept(kept_du, row), du); });
+  T *scales_out = dscale + tile.n * g.c + tile.first, *shifts_out = dshift + tile.n * g.c + tile.first;
+  for (unsigned c = threadIdx.x; c < tile.width; c += THREADS) {
+    shifts_out[c] = from_float<T>(tile.sum_of(part, 0, c));
+    scales_out[c] = from_float<T>(tile.sum_of(part, 1, c));
   }
-  const float count = static_cast<float>(g.hw * size);
+  const float count = static_cast<float>(g.hw * t.group_size.by);
   const T* scales = scale + (g.per_sample ? tile.n * g.c : 0) + tile.first;
-  tile.add_groups(m1, size, [&](int c) { return to_float(scales[c]) * part0[c]; }, [=](float sum) { return sum / count; });
-  tile.add_groups(m2, size, [&](int c) { return to_float(scales[c]) * part1[c]; }, [=](float sum) { return sum / count; });
+  const auto mean = [=](float sum) { return sum / count; };
+  tile.add_channels(m1, [&](unsigned c) { return to_float(scales[c]) * tile.sum_of(part, 0, c); }, mean);
+  tile.add_channels(m2, [&](unsigned c) { return to_float(scales[c]) * tile.sum_of(part, 1, c); }, mean);
   if (tile.row >= tile.rows) return;
-  float of_run1[SIZE], of_run2[SIZE];
+  const InputGrad<SIZE> gradient(channels, [&](int j, int k) { return (k == 0 ? m1 : m2)[tile.group(j)]; });
+  tile.for_pieces(g, [&](size_t where, unsigned row) {
+    const Floats<SIZE> of_x = to_floats(load<SIZE>(tile.kept(kept, row)));
+    const Floats<SIZE> du = to_floats(load<SIZE>(tile.kept(kept_du, row)));
+    Piece<T, SIZE> of_dx;
 #pragma unroll
-  for (int j = 0; j < SIZE; ++j) {
-    of_run1[j] = m1[(tile.channel + j) / size];
-    of_run2[j] = m2[(tile.channel + j) / size];
-  }
-  tile.for_runs(g, [&](size_t where, int row) {
-    *reinterpret_cast<Run<SIZE>*>(dx + where) =
-        channels.input_grad(*keep(0, row), *keep(tile_size, row), of_run1, of_run2, g.silu);
+    for (int j = 0; j < SIZE; ++j) of_dx.at[j] = gradient(j, of_x.at[j], du.at[j]);
+    store(dx + where, of_dx);
   });
 }
 
 KERNEL(THREADS) group_norm_backward(T* dx, T* dscale, T* dshift, const T* x, const T* scale, const T* shift,
-                                    const float* stats, const T* dy, GroupNorm g, int widest) {
+                                    const float* stats, const T* dy, GroupNorm g, GroupTiles t) {
   DYN_SMEM(T, kept);
-  fused_backward<1>(dx, dscale, dshift, x, scale, shift, stats, dy, g, widest, kept);
+  fused_backward<1>(dx, dscale, dshift, x, scale, shift, stats, dy, g, t, kept);
 }
 KERNEL(THREADS) group_norm_backward_fused(T* dx, T* dscale, T* dshift, const T* x, const T* scale, const T* shift,
-                                          const float* stats, const T* dy, GroupNorm g, int widest) {
+                                          const float* stats, const T* dy, GroupNorm g, GroupTiles t) {
   DYN_SMEM(T, kept);
-  fused_backward<PACK>(dx, dscale, dshift, x, scale, shift, stats, dy, g, widest, kept);
+  fused_backward<PACK>(dx, dscale, dshift, x, scale, shift, stats, dy, g, t, kept);
 }

@@ -97,6 +97,12 @@ struct GroupNorm {
   bool silu;
 };
 
+struct GroupTiles {
+  unsigned width;
+  Divisor group_size;
+  Divisor across;
+};
+
 struct Conv2d {
   size_t n;
   size_t h;

@@ -202,6 +202,18 @@ impl GroupNorm {
     }
 }
 
+/// How [`GroupNorm`]'s kernels cut a tensor into tiles: rows by whole groups of channels of a sample.
+#[repr(C)]
+#[derive(Clone, Copy, Debug)]
+pub struct GroupTiles {
+    /// Channels of a tile; the last of a sample may be narrower.
+    pub width: u32,
+    /// Channels of a group.
+    pub group_size: Divisor,
+    /// Tiles side by side in a sample.
+    pub across: Divisor,
+}
+
 /// Pooling of x [N, H, W, C] to [N, P, Q, C].
 #[repr(C)]
 #[derive(Clone, Copy, Debug)]

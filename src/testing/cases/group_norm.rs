@@ -12,7 +12,7 @@ pub fn cases() -> Vec<Case> {
         // Whole packs of 16 bytes, on GPUs a way of its own: groups within a pack, beyond one, and a narrower last tile.
         ([2, 3, 5, 16], 8, false),
         ([2, 17, 16, 24], 2, false),
-        ([1, 7, 9, 80], 10, false),
+        ([1, 19, 27, 40], 5, false),
         ([16, 32, 32, 128], 32, true),
         ([16, 16, 16, 256], 32, true),
     ] {

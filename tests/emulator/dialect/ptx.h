@@ -98,6 +98,9 @@ void cp_async_wait() {
   emu::api.cp_wait(emu::self(), KEEP);
 }
 
+inline float approximate_exp2(float x) { return exp2f(x); }
+inline float approximate_reciprocal(float x) { return 1.0f / x; }
+
 template <class N>
 N load_relaxed(const N* p) {
   emu::announce(p, sizeof(N), emu::Access::ATOMIC_READ);

@@ -40,6 +40,13 @@ KERNEL(32) bit_functions(const unsigned* in, unsigned* out, int n) {
   o[7] = __float_as_uint(__uint_as_float(x));
 }
 
+KERNEL(128) approximations(const float* in, float* exp2, float* reciprocal, int n) {
+  const int i = blockIdx.x * blockDim.x + threadIdx.x;
+  if (i >= n) return;
+  exp2[i] = gpu::approximate_exp2(in[i]);
+  reciprocal[i] = gpu::approximate_reciprocal(in[i]);
+}
+
 KERNEL(128) bfloat16(const float* in, bf16* rounded, bf16* sum, int n) {
   const int i = blockIdx.x * blockDim.x + threadIdx.x;
   if (i >= n) return;

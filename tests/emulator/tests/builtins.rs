@@ -53,6 +53,26 @@ fn bit_functions() {
 }
 
 #[test]
+fn approximations() {
+    let Some(g) = Gpu::with_builtins() else { return };
+    let s = &g.stream;
+    let mut x: Vec<f32> = numbers(4000, 5).iter().enumerate().map(|(i, x)| x * 10f32.powi(i as i32 % 8 - 5)).collect();
+    x.extend([1.0, -1.0, 126.0, -126.0, 300.0, -300.0, f32::INFINITY, f32::NEG_INFINITY]);
+    let n = x.len();
+    let (input, exp2, reciprocal) = (s.clone_htod(&x).unwrap(), g.scratch::<f32>(n), g.scratch::<f32>(n));
+    let arguments = [pointer(s, &input), pointer(s, &exp2), pointer(s, &reciprocal), Int(n as i32)];
+    g.launch("approximations", Shape::new(n.div_ceil(128) as u32, 128), &arguments).unwrap();
+    let (exp2, reciprocal) = (s.clone_dtoh(&exp2).unwrap(), s.clone_dtoh(&reciprocal).unwrap());
+    for i in 0..n {
+        for (got, want) in [(exp2[i], x[i].exp2()), (reciprocal[i], x[i].recip())] {
+            // Numbers below the smallest normal one may become 0.
+            let close = (got - want).abs() <= 1e-6 * want.abs() + f32::MIN_POSITIVE;
+            assert!(got == want || close, "{}: {got:e}, not {want:e}", x[i]);
+        }
+    }
+}
+
+#[test]
 fn bfloat16() {
     let Some(g) = Gpu::with_builtins() else { return };
     let s = &g.stream;
