@@ -3,8 +3,11 @@
 // where grid[i up, j up] = x[i, j], and 0 elsewhere. The transpose of one resampling is another.
 //
 // v1: one thread an output, all taps looked at.
-// v2: a thread computes 16 bytes of channels, if C has whole packs of them; visits only taps that meet an input, which
-//     are unrolled so that their loads are under way together. For the factors and filters that networks have.
+// v2: a block computes a few lines of an image, a thread 16 bytes of channels of the pixels below each other there (one
+//     channel, if C has no whole packs of them): lines share their inputs, once weighted across. Visits only taps that
+//     meet an input, which are unrolled so that their loads are under way together. For the factors and filters that
+//     networks have, and lines of less than 2^31 numbers.
+#include "divide.cuh"
 #include "map.cuh"
 
 KERNEL(MAP_THREADS) resample_v1(T* y, const T* x, Resample g, Taps f) {
@@ -47,39 +50,87 @@ __device__ __forceinline__ Terms<TAPS / UP> terms(int out, int pad, int size, co
   return terms;
 }
 
-template <int TAPS, int UP, int DOWN>
-__device__ __forceinline__ void resample(T* y, const T* x, const Resample& g, const Taps& f) {
+// Lines of a block: as many as share most of their inputs. Of upsampled ones, the two between which no input is.
+template <int UP, int DOWN>
+constexpr int LINES = UP * DOWN == 1 ? 4 : 2;
+
+template <int TAPS, int UP, int DOWN, int SIZE>
+__device__ __forceinline__ void resample(T* y, const T* x, const Resample& g, const Taps& f, const Divisor& tiles,
+                                         const Divisor& pieces) {
   static_assert(UP <= 2 && TAPS % UP == 0, "a shift by UP - 1 divides by UP; every output has as many terms");
-  constexpr int SIZE = Pack<T>::SIZE, TERMS = TAPS / UP;
-  const int h = static_cast<int>(g.h), w = static_cast<int>(g.w);
-  const size_t packs = g.c / SIZE, n = g.n * g.p * g.q * packs, threads = size_t(gridDim.x) * MAP_THREADS;
-  for (size_t at = size_t(blockIdx.x) * MAP_THREADS + threadIdx.x; at < n; at += threads) {
-    const size_t pixel = at / packs, line = pixel / g.q;
-    const auto rows = terms<TAPS, UP, DOWN>(static_cast<int>(line % g.p), static_cast<int>(g.pad_top), h, f);
-    const auto columns = terms<TAPS, UP, DOWN>(static_cast<int>(pixel % g.q), static_cast<int>(g.pad_left), w, f);
-    const Pack<T>* image = reinterpret_cast<const Pack<T>*>(x) + line / g.p * g.h * g.w * packs + at % packs;
-    float sum[SIZE] = {};
+  constexpr int TERMS = TAPS / UP, DOWNWARDS = LINES<UP, DOWN>, ROWS = UP == 2 ? TERMS : (DOWNWARDS - 1) * DOWN + TAPS;
+  const int h = static_cast<int>(g.h), w = static_cast<int>(g.w), c = static_cast<int>(g.c);
+  const int p = static_cast<int>(g.p), pad = static_cast<int>(g.pad_top);
+  const unsigned image = blockIdx.x / tiles, length = static_cast<unsigned>(g.q) * pieces.by;
+  const int line = static_cast<int>(blockIdx.x % tiles) * DOWNWARDS - (UP == 2 ? (pad + 1) & 1 : 0);
+  const int row = (line * DOWN - pad + UP - 1) >> (UP - 1);
+  // Outside of the image any pixel inside will do.
+  const auto inside = [](int i, int size) { return min(max(i, 0), size - 1); };
+  const int first = inside(row, h);
+  x += (image * g.h + first) * g.w * g.c;
+  int below[ROWS];  // the first row, where the others are
+  float present[ROWS];
 #pragma unroll
-    for (int i = 0; i < TERMS; ++i) {
+  for (int r = 0; r < ROWS; ++r) {
+    below[r] = (inside(row + r, h) - first) * w * c;
+    present[r] = row + r >= 0 && row + r < h ? 1.0f : 0.0f;
+  }
+  for (unsigned at = threadIdx.x; at < length; at += MAP_THREADS) {
+    const int channel = static_cast<int>(at % pieces) * SIZE;
+    const auto columns = terms<TAPS, UP, DOWN>(static_cast<int>(at / pieces), static_cast<int>(g.pad_left), w, f);
+    const T* from[TERMS];
+#pragma unroll
+    for (int j = 0; j < TERMS; ++j) from[j] = x + (inside(columns.first + j, w) * c + channel);
+    Floats<SIZE> sums[DOWNWARDS] = {};
+#pragma unroll
+    for (int r = 0; r < ROWS; ++r) {
+      float across[SIZE] = {};
 #pragma unroll
       for (int j = 0; j < TERMS; ++j) {
-        const float weight = rows.weight[i] * columns.weight[j];
-        // Outside of the image any pixel inside will do.
-        const int row = min(max(rows.first + i, 0), h - 1), column = min(max(columns.first + j, 0), w - 1);
-        const Pack<T> in = image[(size_t(row) * w + column) * packs];
+        const float weight = present[r] * columns.weight[j];
+        const Floats<SIZE> in = to_floats(load<SIZE>(from[j] + below[r]));
 #pragma unroll
-        for (int k = 0; k < SIZE; ++k) sum[k] += weight * to_float(in.at[k]);
+        for (int k = 0; k < SIZE; ++k) across[k] += weight * in.at[k];
+      }
+#pragma unroll
+      for (int i = 0; i < DOWNWARDS; ++i) {
+        const int tap = r * UP - i * DOWN + UP - 1;
+        if (tap < 0 || tap >= TAPS) continue;
+#pragma unroll
+        for (int k = 0; k < SIZE; ++k) sums[i].at[k] += f.at[tap] * across[k];
       }
     }
-    Pack<T> out;
 #pragma unroll
-    for (int k = 0; k < SIZE; ++k) out.at[k] = from_float<T>(sum[k]);
-    reinterpret_cast<Pack<T>*>(y)[at] = out;
+    for (int i = 0; i < DOWNWARDS; ++i) {
+      if (line + i < 0 || line + i >= p) continue;
+      store(y + (image * g.p + line + i) * g.q * g.c + size_t(at) * SIZE, from_floats<T>(sums[i]));
+    }
   }
 }
 
-KERNEL(MAP_THREADS) resample_4_up(T* y, const T* x, Resample g, Taps f) { resample<4, 2, 1>(y, x, g, f); }
-KERNEL(MAP_THREADS) resample_4_down(T* y, const T* x, Resample g, Taps f) { resample<4, 1, 2>(y, x, g, f); }
-KERNEL(MAP_THREADS) resample_4_same(T* y, const T* x, Resample g, Taps f) { resample<4, 1, 1>(y, x, g, f); }
-KERNEL(MAP_THREADS) resample_2_up(T* y, const T* x, Resample g, Taps f) { resample<2, 2, 1>(y, x, g, f); }
-KERNEL(MAP_THREADS) resample_2_down(T* y, const T* x, Resample g, Taps f) { resample<2, 1, 2>(y, x, g, f); }
+// Blocks (tiles of LINES of all images): so many `tiles` of an image. A pixel has so many `pieces` of channels.
+template <int TAPS, int UP, int DOWN>
+__device__ __forceinline__ void resample(T* y, const T* x, const Resample& g, const Taps& f, const Divisor& tiles,
+                                         const Divisor& pieces) {
+  if (pieces.by < g.c) {
+    resample<TAPS, UP, DOWN, Pack<T>::SIZE>(y, x, g, f, tiles, pieces);
+  } else {
+    resample<TAPS, UP, DOWN, 1>(y, x, g, f, tiles, pieces);
+  }
+}
+
+KERNEL(MAP_THREADS) resample_4_up(T* y, const T* x, Resample g, Taps f, Divisor tiles, Divisor pieces) {
+  resample<4, 2, 1>(y, x, g, f, tiles, pieces);
+}
+KERNEL(MAP_THREADS) resample_4_down(T* y, const T* x, Resample g, Taps f, Divisor tiles, Divisor pieces) {
+  resample<4, 1, 2>(y, x, g, f, tiles, pieces);
+}
+KERNEL(MAP_THREADS) resample_4_same(T* y, const T* x, Resample g, Taps f, Divisor tiles, Divisor pieces) {
+  resample<4, 1, 1>(y, x, g, f, tiles, pieces);
+}
+KERNEL(MAP_THREADS) resample_2_up(T* y, const T* x, Resample g, Taps f, Divisor tiles, Divisor pieces) {
+  resample<2, 2, 1>(y, x, g, f, tiles, pieces);
+}
+KERNEL(MAP_THREADS) resample_2_down(T* y, const T* x, Resample g, Taps f, Divisor tiles, Divisor pieces) {
+  resample<2, 1, 2>(y, x, g, f, tiles, pieces);
+}
