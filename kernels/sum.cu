@@ -2,12 +2,15 @@
 // Always in the same order, which depends on the sizes alone.
 //
 // v1: one thread an output.
-// v2: a block adds a chunk of rows for up to 32 columns, its threads side by side along memory; the sums of several
-//     chunks are added by a second launch. As many blocks as the GPU needs, however few outputs there are.
-#include "gpu.cuh"
+// v2: a block adds a chunk of rows for up to 32 columns, or 8 packs of 16 bytes of them, its threads side by side along
+//     memory; the sums of several chunks are added by a second launch. As many blocks as the GPU needs, however few
+//     outputs there are.
+#include "divide.cuh"
+#include "piece.cuh"
 
 constexpr int THREADS = 256;
-constexpr int COLUMNS = 32;
+// Threads side by side, at most: of packs, and of numbers.
+constexpr int PACKS = 8, COLUMNS = 32;
 
 KERNEL(THREADS) sum_middle_v1(T* y, const T* x, SumSizes s) {
   const size_t at = size_t(blockIdx.x) * THREADS + threadIdx.x;
@@ -18,36 +21,68 @@ KERNEL(THREADS) sum_middle_v1(T* y, const T* x, SumSizes s) {
   y[at] = from_float<T>(sum);
 }
 
-// Block (x, y) = (outer and column tile, chunk) writes y[outer, chunk, columns of the tile].
-template <class N, class M>
-__device__ __forceinline__ void sum_chunk(N* y, const M* x, SumSizes s) {
-  __shared__ float part[THREADS];
-  const size_t tiles = (s.inner + COLUMNS - 1) / COLUMNS;
-  const size_t o = blockIdx.x / tiles, first = blockIdx.x % tiles * COLUMNS;
+// Block (x, y) = (outer and tile of columns, chunk) writes y[outer, chunk, columns of the tile].
+template <int SIZE, class N, class M>
+__device__ __forceinline__ void sum_chunk(N* y, const M* x, const SumSizes& s, size_t o, size_t tile) {
+  constexpr unsigned WIDTH = SIZE * (SIZE == 1 ? COLUMNS : PACKS);
+  __shared__ float part[SIZE * THREADS];
+  const size_t first = tile * WIDTH;
   // Threads in rows as wide as the tile: where tensors have one column, all threads stand below each other.
-  const int width = static_cast<int>(s.inner - first < COLUMNS ? s.inner - first : COLUMNS), rows = THREADS / width;
-  const int column = threadIdx.x % width, row = threadIdx.x / width;
+  const unsigned pieces = (s.inner - first < WIDTH ? static_cast<unsigned>(s.inner - first) : WIDTH) / SIZE;
+  const unsigned rows = THREADS / pieces, row = threadIdx.x / pieces, column = threadIdx.x % pieces * SIZE;
   const size_t begin = blockIdx.y * s.chunk, end = begin + s.chunk < s.middle ? begin + s.chunk : s.middle;
-  float sum = 0.0f;
+  float sums[SIZE] = {};
   if (row < rows) {
-    for (size_t m = begin + row; m < end; m += rows) sum += to_float(x[(o * s.middle + m) * s.inner + first + column]);
+    const M* from = x + (o * s.middle + begin + row) * s.inner + first + column;
+#pragma unroll 4
+    for (size_t m = begin + row; m < end; m += rows, from += rows * s.inner) {
+      const Floats<SIZE> values = to_floats(load<SIZE>(from));
+#pragma unroll
+      for (int j = 0; j < SIZE; ++j) sums[j] += values.at[j];
+    }
   }
-  part[threadIdx.x] = sum;
+#pragma unroll
+  for (int j = 0; j < SIZE; ++j) part[j * THREADS + threadIdx.x] = sums[j];
   __syncthreads();
   // Halves the rows until one is left; an odd one waits for its turn.
-  for (int left = rows; left > 1; left = (left + 1) / 2) {
-    const int half = (left + 1) / 2;
-    if (row < left / 2) part[threadIdx.x] += part[threadIdx.x + half * width];
+  for (unsigned left = rows; left > 1; left = (left + 1) / 2) {
+    const unsigned half = (left + 1) / 2;
+    if (row < left / 2) {
+#pragma unroll
+      for (int j = 0; j < SIZE; ++j) {
+        float* sum = part + j * THREADS + threadIdx.x;
+        *sum = sums[j] += sum[half * pieces];
+      }
+    }
     __syncthreads();
   }
-  if (row == 0) y[(o * gridDim.y + blockIdx.y) * s.inner + first + column] = from_float<N>(part[threadIdx.x]);
+  if (row > 0) return;
+#pragma unroll
+  for (int j = 0; j < SIZE; ++j) {
+    y[(o * gridDim.y + blockIdx.y) * s.inner + first + column + j] = from_float<N>(sums[j]);
+  }
+}
+
+// The same where there are so many `tiles` of columns.
+template <int SIZE, class N>
+__device__ __forceinline__ void sum_chunk(N* y, const T* x, const SumSizes& s, const Divisor& tiles) {
+  sum_chunk<SIZE>(y, x, s, blockIdx.x / tiles, blockIdx.x % tiles);
 }
 
 // All in one chunk.
-KERNEL(THREADS) sum_middle(T* y, const T* x, SumSizes s) { sum_chunk(y, x, s); }
+KERNEL(THREADS) sum_middle(T* y, const T* x, SumSizes s, Divisor tiles) { sum_chunk<1>(y, x, s, tiles); }
+KERNEL(THREADS) sum_middle_packed(T* y, const T* x, SumSizes s, Divisor tiles) {
+  sum_chunk<Pack<T>::SIZE>(y, x, s, tiles);
+}
 // The chunks, and the sum of their sums [outer, chunks, inner].
-KERNEL(THREADS) sum_chunks(float* parts, const T* x, SumSizes s) { sum_chunk(parts, x, s); }
-KERNEL(THREADS) sum_parts(T* y, const float* parts, SumSizes s) { sum_chunk(y, parts, s); }
+KERNEL(THREADS) sum_chunks(float* parts, const T* x, SumSizes s, Divisor tiles) { sum_chunk<1>(parts, x, s, tiles); }
+KERNEL(THREADS) sum_chunks_packed(float* parts, const T* x, SumSizes s, Divisor tiles) {
+  sum_chunk<Pack<T>::SIZE>(parts, x, s, tiles);
+}
+KERNEL(THREADS) sum_parts(T* y, const float* parts, SumSizes s) {
+  const size_t tiles = (s.inner + COLUMNS - 1) / COLUMNS;
+  sum_chunk<1>(y, parts, s, blockIdx.x / tiles, blockIdx.x % tiles);
+}
 
 // y[o, m, i] = x[o, i].
 KERNEL(THREADS) sum_expand(T* y, const T* x, SumSizes s) {

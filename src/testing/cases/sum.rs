@@ -11,8 +11,8 @@ pub fn cases() -> Vec<Case> {
         });
         cases.push(Case { real, ..case });
     };
-    // More rows than a block, more columns than a task, and single ones of each.
-    for sizes in [[1, 1, 1], [3, 7, 5], [1, 523, 3], [2, 1, 601], [5, 31, 1]] {
+    // More rows than a block, more columns than a task, single ones of each, and whole packs of 16 bytes.
+    for sizes in [[1, 1, 1], [3, 7, 5], [1, 523, 3], [2, 1, 601], [5, 31, 1], [3, 37, 24], [2, 523, 72]] {
         sum(sizes, false);
     }
     sum([1, 16 * 32 * 32, 128], true);
