@@ -29,15 +29,21 @@ struct Sequence {
     step = depth + CHUNK;
   }
 
-  // Fetches tokens from `token` on, zeros behind the end, as one group of copies.
-  template <int TOKENS>
+  // Fetches tokens from `token` on, zeros behind the end, as one group of copies. WIDTH is C or more: dividing by what
+  // the compiler knows costs nothing.
+  template <int TOKENS, int WIDTH>
   __device__ __forceinline__ void fetch(bf16* to, const bf16* x, int token) const {
-    const int chunks = depth / CHUNK;
-    for (int i = threadIdx.x; i < TOKENS * chunks; i += THREADS) {
-      const int line = i / chunks, column = i % chunks * CHUNK;
-      const bool inside = token + line < t && column < c;
-      const size_t from = inside ? (first_token + token + line) * c + column : 0;
-      gpu::cp_async16(to + line * step + column, x + from, inside);
+    constexpr int ACROSS = WIDTH / CHUNK, DOWN = THREADS / ACROSS;
+    static_assert(TOKENS % DOWN == 0, "each thread fetches the same number of chunks");
+    const int first = threadIdx.x / ACROSS, column = threadIdx.x % ACROSS * CHUNK;
+    if (column < depth) {
+      to += first * step + column;
+      x += (first_token + token + first) * c + column;
+      const int inside = column < c ? t - token - first : 0;
+#pragma unroll 8
+      for (int line = 0; line < TOKENS; line += DOWN, to += DOWN * step, x += DOWN * c) {
+        gpu::cp_async16(to, x, line < inside);
+      }
     }
     gpu::cp_async_commit();
   }
@@ -168,9 +174,9 @@ __device__ __forceinline__ void forward(bf16* y, const bf16* q, const bf16* k, c
   constexpr int TOKENS = FORWARD_TILE;
   const Sequence s(g);
   bf16 *queries = shared, *keys = queries + ROWS * s.step, *values = keys + TOKENS * s.step;
-  s.fetch<ROWS>(queries, q, s.row);
-  s.fetch<TOKENS>(keys, k, 0);
-  s.fetch<TOKENS>(values, v, 0);
+  s.fetch<ROWS, WIDTH>(queries, q, s.row);
+  s.fetch<TOKENS, WIDTH>(keys, k, 0);
+  s.fetch<TOKENS, WIDTH>(values, v, 0);
   float out[WIDTH / 8][4] = {};
   Online online;
   for (int token = 0; token < s.t; token += TOKENS) {
@@ -179,7 +185,7 @@ __device__ __forceinline__ void forward(bf16* y, const bf16* q, const bf16* k, c
     __syncthreads();
     products<TOKENS>(weights, s, queries, keys);
     __syncthreads();  // until all have read the keys
-    if (token + TOKENS < s.t) s.fetch<TOKENS>(keys, k, token + TOKENS);
+    if (token + TOKENS < s.t) s.fetch<TOKENS, WIDTH>(keys, k, token + TOKENS);
     online.weigh<TOKENS>(weights, token, s.t, scale, factor);
 #pragma unroll
     for (int j = 0; j < WIDTH / 8; ++j) {
@@ -194,7 +200,7 @@ __device__ __forceinline__ void forward(bf16* y, const bf16* q, const bf16* k, c
     __syncthreads();
     add_weighted<TOKENS>(out, weights, s, values);
     __syncthreads();  // until all have read the values
-    if (token + TOKENS < s.t) s.fetch<TOKENS>(values, v, token + TOKENS);
+    if (token + TOKENS < s.t) s.fetch<TOKENS, WIDTH>(values, v, token + TOKENS);
   }
   store(y, s, out, 1.0f / online.sum[0], 1.0f / online.sum[1]);
 }
@@ -223,15 +229,15 @@ struct Tiles {
 };
 
 // Calls f(first token of the tile, rows1 others1^T, rows2 others2^T) for each tile.
-template <class F>
+template <int WIDTH, class F>
 __device__ __forceinline__ void for_tiles(const Sequence& s, const Tiles& tiles, const bf16* rows1, const bf16* rows2,
                                           const bf16* others1, const bf16* others2, F f) {
-  s.fetch<ROWS>(tiles.rows1, rows1, s.row);
-  s.fetch<ROWS>(tiles.rows2, rows2, s.row);
+  s.fetch<ROWS, WIDTH>(tiles.rows1, rows1, s.row);
+  s.fetch<ROWS, WIDTH>(tiles.rows2, rows2, s.row);
   for (int token = 0; token < s.t; token += BACKWARD_TILE) {
     __syncthreads();  // until all are done with the last tiles
-    s.fetch<BACKWARD_TILE>(tiles.others1, others1, token);
-    s.fetch<BACKWARD_TILE>(tiles.others2, others2, token);
+    s.fetch<BACKWARD_TILE, WIDTH>(tiles.others1, others1, token);
+    s.fetch<BACKWARD_TILE, WIDTH>(tiles.others2, others2, token);
     gpu::cp_async_wait<0>();
     __syncthreads();
     float p1[BACKWARD_TILE / 8][4], p2[BACKWARD_TILE / 8][4];
@@ -250,7 +256,7 @@ KERNEL(THREADS) attention_stats_mma(float* stats, const bf16* q, const bf16* k, 
   const Sequence s(g);
   Online online;
   float product[2] = {};
-  for_tiles(s, Tiles(shared, s), q, dy, k, v, [&](int token, Weights& weights, Weights& gradients) {
+  for_tiles<256>(s, Tiles(shared, s), q, dy, k, v, [&](int token, Weights& weights, Weights& gradients) {
     float factor[2];
     online.weigh<BACKWARD_TILE>(weights, token, s.t, scale, factor);
 #pragma unroll
@@ -300,7 +306,7 @@ __device__ __forceinline__ void query_grad(bf16* dq, const bf16* q, const bf16* 
   const Tiles tiles(shared, s);
   const float2 of_rows[2] = {stats_at(stats, s, s.row + line()), stats_at(stats, s, s.row + line() + 8)};
   float out[WIDTH / 8][4] = {};
-  for_tiles(s, tiles, q, dy, k, v, [&](int, Weights& weights, Weights& gradients) {
+  for_tiles<WIDTH>(s, tiles, q, dy, k, v, [&](int, Weights& weights, Weights& gradients) {
     weigh_again(weights, gradients, false, scale, [&](int row, int) { return of_rows[row]; });
     add_weighted<BACKWARD_TILE>(out, weights, s, tiles.others1);
   });
@@ -327,7 +333,7 @@ __device__ __forceinline__ void key_value_grad(bf16* dk, bf16* dv, const bf16* q
   const Tiles tiles(shared, s);
   const bool values = blockIdx.y == 1;
   float out[WIDTH / 8][4] = {};
-  for_tiles(s, tiles, k, v, q, dy, [&](int token, Weights& weights, Weights& gradients) {
+  for_tiles<WIDTH>(s, tiles, k, v, q, dy, [&](int token, Weights& weights, Weights& gradients) {
     weigh_again(weights, gradients, values, scale,
                 [&](int, int other) { return stats_at(stats, s, token + other); });
     add_weighted<BACKWARD_TILE>(out, weights, s, values ? tiles.others2 : tiles.others1);
