@@ -41,9 +41,7 @@ struct Sequence {
       x += (first_token + token + first) * c + column;
       const int inside = column < c ? t - token - first : 0;
 #pragma unroll 8
-      for (int line = 0; line < TOKENS; line += DOWN, to += DOWN * step, x += DOWN * c) {
-        gpu::cp_async16(to, x, line < inside);
-      }
+      for (int line = 0; line < TOKENS; line += DOWN) gpu::cp_async16(to + line * step, x + line * c, line < inside);
     }
     gpu::cp_async_commit();
   }
@@ -341,7 +339,7 @@ __device__ __forceinline__ void key_value_grad(bf16* dk, bf16* dv, const bf16* q
   store(values ? dv : dk, s, out, 1.0f, 1.0f);
 }
 
-KERNEL(THREADS) attention_key_value_grad_128(bf16* dk, bf16* dv, const bf16* q, const bf16* k, const bf16* v,
+KERNEL(THREADS, 2) attention_key_value_grad_128(bf16* dk, bf16* dv, const bf16* q, const bf16* k, const bf16* v,
                                              const bf16* dy, const float* stats, Attention g, float scale) {
   DYN_SMEM(bf16, shared);
   key_value_grad<128>(dk, dv, q, k, v, dy, stats, g, scale, shared);

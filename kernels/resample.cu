@@ -14,13 +14,13 @@ KERNEL(MAP_THREADS) resample_v1(T* y, const T* x, Resample g, Taps f) {
   const size_t at = size_t(blockIdx.x) * MAP_THREADS + threadIdx.x;
   if (at >= g.n * g.p * g.q * g.c) return;
   const size_t c = at % g.c, q = at / g.c % g.q, p = at / (g.c * g.q) % g.p, n = at / (g.c * g.q * g.p);
-  const long long up = g.up, h = g.h, w = g.w;
+  const int up = g.up, h = g.h, w = g.w;
   float sum = 0.0f;
   for (size_t r = 0; r < f.count; ++r) {
-    const long long i = static_cast<long long>(p * g.down + r) - g.pad_top;
+    const int i = static_cast<int>(p * g.down + r) - static_cast<int>(g.pad_top);
     if (i < 0 || i % up != 0 || i / up >= h) continue;
     for (size_t s = 0; s < f.count; ++s) {
-      const long long j = static_cast<long long>(q * g.down + s) - g.pad_left;
+      const int j = static_cast<int>(q * g.down + s) - static_cast<int>(g.pad_left);
       if (j < 0 || j % up != 0 || j / up >= w) continue;
       sum += f.at[r] * f.at[s] * to_float(x[((n * h + i / up) * w + j / up) * g.c + c]);
     }
