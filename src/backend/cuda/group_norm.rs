@@ -8,7 +8,7 @@ use super::{DType, Gpu, Storage, by_number, launch};
 use crate::Result;
 use crate::backend::params::{Divisor, GroupNorm, GroupTiles};
 
-/// Threads of a block, and the most groups of a tile, as in kernels/group_norm.cu.
+/// Threads of a block, and the most groups of a tile, as in kernels/group_norm.cuh.
 const THREADS: usize = 256;
 const GROUPS: usize = 64;
 /// Rows of a chunk.
