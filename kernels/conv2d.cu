@@ -9,6 +9,7 @@
 //     dx [N H W, C]   = dy under the taps [N H W, R S K] times w [R S K, C],
 //     dw [K, R S C]   = dy^T [K, N P Q] times x under the taps; N P Q is cut, and the parts are added afterwards.
 // v3, v4: the same products on tensor cores, in conv2d_mma.cu: bf16 and whole packs of channels.
+// v2 to v4 count in 31 bits: less than 2^30 pixels, and taps of a filter; tensors of any size.
 // conv2d_finish: the terms alone, for a sum that cuDNN left in y.
 #include "conv2d.cuh"
 #include "map.cuh"

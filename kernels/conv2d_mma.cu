@@ -4,7 +4,6 @@
 // v3: tiles of 64 x 64, which keep a GPU busy where there is not much to do.
 // v4: tiles of 128 x 128, which reuse twice as much of what they load, where there are enough of them.
 #include "conv2d.cuh"
-#include "map.cuh"
 #include "mma.cuh"
 
 constexpr int LARGE_THREADS = 128;
@@ -32,9 +31,9 @@ struct Neighbours {
 
   __device__ __forceinline__ void add(Run& sums, const bf16* x) const {
     if (whole) {
-      const Pack<bf16> pack = *reinterpret_cast<const Pack<bf16>*>(x + at);
+      const Run terms = to_floats(load<CHUNK>(x + at));
 #pragma unroll
-      for (int i = 0; i < CHUNK; ++i) sums.at[i] += to_float(pack.at[i]);
+      for (int i = 0; i < CHUNK; ++i) sums.at[i] += terms.at[i];
     } else {
 #pragma unroll
       for (unsigned i = 0; i < CHUNK; ++i) sums.at[i] += i < count ? to_float(x[at + i]) : 0.0f;
@@ -42,10 +41,7 @@ struct Neighbours {
   }
   __device__ __forceinline__ void store(bf16* y, const Run& sums) const {
     if (whole) {
-      Pack<bf16> pack;
-#pragma unroll
-      for (int i = 0; i < CHUNK; ++i) pack.at[i] = from_float<bf16>(sums.at[i]);
-      *reinterpret_cast<Pack<bf16>*>(y + at) = pack;
+      ::store(y + at, from_floats<bf16>(sums));
     } else {
 #pragma unroll
       for (unsigned i = 0; i < CHUNK; ++i) {
@@ -116,7 +112,7 @@ __device__ __forceinline__ void weight_grad(float* parts, const bf16* x, const b
                   Dense<bf16>{dy, channels, end, 1, channels}, Patches<bf16, false>{x, g, taps, end},
                   [&](unsigned m, unsigned n, const Run& sums) {
                     if (m >= channels || n >= taps) return;
-                    *reinterpret_cast<Run*>(parts + (size_t(blockIdx.z) * channels + m) * taps + n) = sums;
+                    store(parts + (size_t(blockIdx.z) * channels + m) * taps + n, from_floats<float>(sums));
                   });
 }
 

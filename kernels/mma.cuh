@@ -1,15 +1,14 @@
 // C = A B by tiles on tensor cores: bf16, with sums in float. A and B are matrices as share.cuh has them; their numbers
 // come to shared memory 16 bytes at a time, in the background while earlier ones are used.
 #pragma once
+#include "piece.cuh"
 #include "share.cuh"
 
 // How much of k a stage holds, how many stages are under way, and the numbers of 16 bytes.
 constexpr int MMA_DEPTH = 32, MMA_STAGES = 4, CHUNK = 8;
 
 // Neighbouring sums of a row.
-struct __align__(16) Run {
-  float at[CHUNK];
-};
+using Run = Floats<CHUNK>;
 
 // An operand's part of a stage: WIDTH rows of A or columns of B. A line of shared memory runs along k if BY_K, as
 // neighbours in memory do, else across it.
@@ -115,7 +114,13 @@ struct Mma {
 #pragma unroll 1
     for (int i = threadIdx.x; i < ROWS * COLUMNS / CHUNK; i += THREADS) {
       const int m = i / (COLUMNS / CHUNK), n = i % (COLUMNS / CHUNK) * CHUNK;
-      Run run = *reinterpret_cast<const Run*>(tile + m * TILE_STEP + n);
+      Run run;
+#pragma unroll
+      for (int j = 0; j < CHUNK; j += 4) {
+        const Piece<float, 4> part = load<4>(tile + m * TILE_STEP + n + j);
+#pragma unroll
+        for (int k = 0; k < 4; ++k) run.at[j + k] = part.at[k];
+      }
       put(m0 + m, n0 + n, run);
     }
   }
